@@ -1,0 +1,50 @@
+# Everything runs in a virtual environment of its own. Needs Python 3.11 or newer and make; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo run test check format bench clean
+help:
+	@echo "make demo    start the daemon, drive it with an instrumented app, show what was stored"
+	@echo "make run     start the daemon: OTLP on 127.0.0.1:4317 and :4318, SQLite"
+	@echo "make test    run the tests"
+	@echo "make check   lint, types, layers"
+	@echo "make bench   measure"
+
+$(VENV)/run.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/check.stamp: pyproject.toml $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[check]'
+	@touch $@
+
+demo: $(VENV)/run.stamp
+	@$(BIN)/collector demo
+
+run: $(VENV)/run.stamp
+	@$(BIN)/collector run
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+check: $(VENV)/check.stamp
+	$(BIN)/ruff check collector tests
+	$(BIN)/ruff format --check collector tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/check.stamp
+	$(BIN)/ruff format collector tests
+	$(BIN)/ruff check --fix collector tests
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m tests.bench $(BENCH)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

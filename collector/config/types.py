@@ -1,0 +1,97 @@
+"""Types whose unit is part of the type. They are what a configuration holds; YAML holds their spellings."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Self
+
+_DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w)")
+_DURATION_UNITS_S: Final = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0,
+}  # fmt: skip
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
+_SIZE_UNITS: Final = {
+    None: 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
+    "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3,
+}  # fmt: skip
+
+
+class Duration(float):
+    """A length of time in seconds. Written like Go's durations, and with days and weeks: `200ms`, `1h30m`, `90d`."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `1h30m`, `0.5s`, `90d`, `0`. A bare number is seconds.
+
+        Raises:
+            ValueError: with what was expected.
+        """
+        stripped = text.strip()
+        try:
+            seconds = float(stripped)
+        except ValueError:
+            parts = _DURATION_PART.findall(stripped)
+            if not parts or "".join(number + unit for number, unit in parts) != stripped:
+                raise ValueError(
+                    f"{text!r} is not a duration: write it like 200ms, 5s, 1h30m or 90d"
+                ) from None
+            seconds = sum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"{text!r} is not a duration: it must be finite and not negative")
+        return cls(seconds)
+
+    def __str__(self) -> str:
+        if not self:
+            return "0s"
+        for unit in ("w", "d", "h", "m", "s", "ms", "us", "ns"):
+            count = self / _DURATION_UNITS_S[unit]
+            if count >= 1 and abs(count - round(count)) < 1e-9 * count:
+                return f"{round(count)}{unit}"
+        return f"{float(self):g}s"
+
+
+class ByteSize(int):
+    """A number of bytes. Written as a number, or with a unit: `512MiB`, `20MB`."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `512MiB`, `20 MB`, `1048576`.
+
+        Raises:
+            ValueError: with what was expected.
+        """
+        match = _SIZE.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is not a size: write it like 64MiB, 500kB or 1048576")
+        return cls(round(float(match[1]) * _SIZE_UNITS[match[2]]))
+
+    def __str__(self) -> str:
+        for unit in ("GiB", "MiB", "KiB"):
+            if self and self % _SIZE_UNITS[unit] == 0:
+                return f"{self // _SIZE_UNITS[unit]}{unit}"
+        return str(int(self))
+
+
+class Secret:
+    """A text that is never printed. `reveal()` is the only way to it, so that a search finds every use."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret([REDACTED])"
+
+    def __str__(self) -> str:
+        return "[REDACTED]"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)

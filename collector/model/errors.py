@@ -1,0 +1,26 @@
+"""The two ways in which telemetry can fail to be taken, and why nobody needs a third."""
+
+from __future__ import annotations
+
+
+class TelemetryError(Exception):
+    """Base of the errors a consumer or an exporter raises. `reason` is a metric label: a bounded set of words.
+
+    The message is for people and may hold anything; it never becomes a label.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RetryableError(TelemetryError):
+    """The same data may be taken later. `retry_after_s` is the delay asked for, in seconds, if one is known."""
+
+    def __init__(self, message: str, *, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, reason=reason)
+        self.retry_after_s = retry_after_s
+
+
+class PermanentError(TelemetryError):
+    """The same data would fail in the same way for ever: it must not be sent again (OTLP, "Failures")."""

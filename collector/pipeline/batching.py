@@ -1,0 +1,27 @@
+"""When a batch is full, and when it has waited long enough. No thread, no clock of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLimits:
+    """The triggers of a batch. Whichever comes first sends it.
+
+    `items_min` items are waiting · the oldest has waited `interval_s` seconds · one more record would exceed
+    `items_max` items (0: no such limit) or `bytes_max` bytes. A single record larger than a maximum goes alone.
+    """
+
+    items_min: int = 10_000
+    items_max: int = 0
+    interval_s: float = 1.0
+    bytes_max: int = 32 * 1024 * 1024
+
+    def full(self, items: int, size: int) -> bool:
+        """Whether waiting records with so many items and bytes are a batch without waiting longer."""
+        return items >= self.items_min or size >= self.bytes_max
+
+    def fits(self, items: int, size: int) -> bool:
+        """Whether a batch of so many items and bytes is within the maxima."""
+        return (not self.items_max or items <= self.items_max) and size <= self.bytes_max

@@ -1,0 +1,173 @@
+"""Everything this process counts about itself, declared once.
+
+Names and labels are otelcol's where it has the metric (docs of receiverhelper, exporterhelper and
+memorylimiter), so that its dashboards and alerts work; `collector_*` are ours. Nothing from user data and no
+exception message is ever a label.
+
+The equation that holds at every moment, per exporter and signal:
+`enqueued = sent + dropped{reason} + queued`; and per receiver: `received = accepted + rejected{reason} + refused + failed`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from collector.model.signal import Signal
+
+_LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Meters:
+    """The instruments. Each is a public attribute; where otelcol has one name per signal, a dict by signal."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+
+        def counter(name: str, doc: str, *labels: str) -> Counter:
+            return Counter(name, doc, labels, registry=registry)
+
+        def gauge(name: str, doc: str, *labels: str) -> Gauge:
+            return Gauge(name, doc, labels, registry=registry)
+
+        def histogram(name: str, doc: str, *labels: str) -> Histogram:
+            return Histogram(name, doc, labels, registry=registry, buckets=_LATENCY_BUCKETS)
+
+        def per_signal(name: str, doc: str, *labels: str) -> dict[Signal, Counter]:
+            return {
+                signal: counter(name.format(signal.item), doc.format(signal.item.replace("_", " ")), *labels)
+                for signal in Signal
+            }
+
+        self.receiver_accepted = per_signal(
+            "otelcol_receiver_accepted_{}", "Number of {} taken into the pipeline.", "receiver", "transport"
+        )
+        self.receiver_refused = per_signal(
+            "otelcol_receiver_refused_{}",
+            "Number of {} answered with a retryable error.",
+            "receiver",
+            "transport",
+        )
+        self.receiver_failed = per_signal(
+            "otelcol_receiver_failed_{}",
+            "Number of {} that an internal error kept out.",
+            "receiver",
+            "transport",
+        )
+        self.receiver_requests = counter(
+            "otelcol_receiver_requests", "Number of requests.", "receiver", "transport", "outcome"
+        )
+        self.receiver_rejected = counter(
+            "collector_receiver_rejected_items",
+            "Invalid items refused for ever, by partial success.",
+            "receiver",
+            "otel_signal",
+            "reason",
+        )
+        self.receiver_rejected_requests = counter(
+            "collector_receiver_rejected_requests",
+            "Requests refused for ever as a whole.",
+            "receiver",
+            "transport",
+            "reason",
+        )
+        self.receiver_normalised = counter(
+            "collector_receiver_normalised",
+            "Values mended on arrival, by rule (collector/wire/README.md).",
+            "receiver",
+            "otel_signal",
+            "rule",
+        )
+        self.receiver_bytes = counter(
+            "collector_receiver_bytes", "Bytes of request bodies, inflated.", "receiver", "transport"
+        )
+        self.processor_incoming_items = counter(
+            "otelcol_processor_incoming_items", "Items passed to a processor.", "processor", "otel_signal"
+        )
+        self.processor_outgoing_items = counter(
+            "otelcol_processor_outgoing_items", "Items a processor passed on.", "processor", "otel_signal"
+        )
+        self.memory_limiter_accepted = per_signal(
+            "otelcol_processor_memory_limiter_accepted_{}", "Number of {} let through.", "processor"
+        )
+        self.memory_limiter_refused = per_signal(
+            "otelcol_processor_memory_limiter_refused_{}",
+            "Number of {} refused for want of memory.",
+            "processor",
+        )
+        self.exporter_enqueued = per_signal(
+            "collector_exporter_enqueued_{}", "Number of {} put into the sending queue.", "exporter"
+        )
+        self.exporter_sent = per_signal(
+            "otelcol_exporter_sent_{}", "Number of {} delivered to the destination.", "exporter"
+        )
+        self.exporter_send_failed = per_signal(
+            "otelcol_exporter_send_failed_{}", "Number of {} given up after all attempts.", "exporter"
+        )
+        self.exporter_enqueue_failed = per_signal(
+            "otelcol_exporter_enqueue_failed_{}", "Number of {} that found the queue full.", "exporter"
+        )
+        self.exporter_dropped = counter(
+            "collector_exporter_dropped_items",
+            "Items that left the queue without being delivered, by reason.",
+            "exporter",
+            "otel_signal",
+            "reason",
+        )
+        self.exporter_retries = counter(
+            "collector_exporter_retries",
+            "Attempts that failed and are tried again.",
+            "exporter",
+            "otel_signal",
+            "reason",
+        )
+        self.exporter_send_duration = histogram(
+            "collector_exporter_send_duration_seconds",
+            "Time of one successful export, commit included.",
+            "exporter",
+            "otel_signal",
+        )
+        self.exporter_batch_items = Histogram(
+            "otelcol_exporter_queue_batch_send_size",
+            "Items in a batch.",
+            ("exporter", "data_type"),
+            registry=registry,
+            buckets=(10, 100, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000),
+        )
+        self.exporter_last_success = gauge(
+            "collector_exporter_last_success_timestamp_seconds",
+            "When an export last succeeded, Unix time.",
+            "exporter",
+            "otel_signal",
+        )
+        self.exporter_queue_size = gauge(
+            "otelcol_exporter_queue_size", "Bytes in the sending queue.", "exporter", "data_type"
+        )
+        self.exporter_queue_capacity = gauge(
+            "otelcol_exporter_queue_capacity", "Bytes the sending queue may hold.", "exporter", "data_type"
+        )
+        self.exporter_queue_items = gauge(
+            "collector_exporter_queue_items", "Items in the sending queue.", "exporter", "data_type"
+        )
+        self.exporter_queue_oldest = gauge(
+            "collector_exporter_queue_oldest_age_seconds",
+            "How long the oldest queued record has waited.",
+            "exporter",
+            "data_type",
+        )
+        self.database_pool = gauge(
+            "collector_database_pool_connections", "Connections, by state.", "exporter", "state"
+        )
+        self.database_queries = histogram(
+            "collector_database_query_duration_seconds",
+            "Time of one statement, by kind.",
+            "exporter",
+            "operation",
+        )
+        self.component_state = gauge(
+            "collector_component_up",
+            "1 when the component is ok, 0 when it is degraded or failed.",
+            "kind",
+            "component",
+        )

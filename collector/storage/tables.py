@@ -1,0 +1,308 @@
+"""The relational shape of telemetry, once: every table's columns, their kinds and the order rows are sorted in.
+
+DDL, COPY, INSERT, encode and decode all derive from or are tested against these tuples; nobody counts columns.
+
+The `otlp_*` tables are ours and may change with a migration. People read the views (`VIEWS` below), whose names
+and columns are the same on every store and stay.
+
+Rules of representation, the same in every dialect:
+
+* A NULL says "absent, zero or empty, as protobuf's default" unless the column's comment says otherwise.
+* `time` is the partition column, in microseconds since 1970; `time_nanos` (0…999) is what it cannot hold.
+* UINT64 is kept in 64 signed bits, two's complement: 2^63 and more read as negative here, and right in the views.
+* JSON is text in the lossless form of `storage.values`; the views show it as the store's own JSON type.
+* UUID is 16 bytes. Trace ids are UUIDs; span ids are UINT64, big-endian.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+
+class Kind(enum.Enum):
+    """Type of a column: Python value in a row → PostgreSQL type → SQLite storage."""
+
+    TIME = "time"  # int, µs since 1970 → timestamptz → INTEGER
+    INT16 = "int16"  # int → smallint → INTEGER
+    INT32 = "int32"  # int → integer → INTEGER
+    INT64 = "int64"  # int → bigint → INTEGER
+    UINT64 = "uint64"  # int, two's complement → bigint → INTEGER
+    FLOAT64 = "float64"  # float → double precision → REAL, but NaN as the text 'NaN' (SQLite makes NaN NULL)
+    BOOL = "bool"  # bool → boolean → INTEGER 0/1
+    TEXT = "text"  # str → text COLLATE "C" → TEXT
+    JSON = "json"  # str → text → TEXT
+    UUID = "uuid"  # bytes(16) → uuid → BLOB
+    UINT64_ARRAY = "uint64[]"  # tuple[int] → bigint[] → TEXT, a JSON array
+    FLOAT64_ARRAY = (
+        "float64[]"  # tuple[float] → double precision[] → TEXT, a JSON array in the form of `storage.values`
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column."""
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table. `order_by`: the columns rows are sorted by before they are written (facts only)."""
+
+    name: str
+    columns: tuple[Column, ...]
+    order_by: tuple[str, ...] = ()
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names, in the order of a row."""
+        return tuple(column.name for column in self.columns)
+
+    def index(self, column: str) -> int:
+        """Position of `column` in a row."""
+        return self.column_names.index(column)
+
+
+def _c(name: str, kind: Kind) -> Column:
+    return Column(name, kind)
+
+
+def _n(name: str, kind: Kind) -> Column:
+    return Column(name, kind, nullable=True)
+
+
+# --- dimensions: content-addressed, written once, never changed -----------------------------------------
+
+RESOURCES: Final = Table(
+    "otlp_resources",
+    (
+        _c("resource_id", Kind.UUID),  # primary key: hash of everything below
+        _c("service_name", Kind.TEXT),  # attribute service.name if it is a string, else ''
+        _c("service_namespace", Kind.TEXT),
+        _c("service_instance_id", Kind.TEXT),
+        _c("attributes", Kind.JSON),  # keys sorted
+        _n("dropped_attributes_count", Kind.INT64),
+        _n("entity_refs", Kind.JSON),
+        _n("schema_url", Kind.TEXT),  # Resource{Spans,Metrics,Logs}.schema_url
+    ),
+)
+SCOPES: Final = Table(
+    "otlp_scopes",
+    (
+        _c("scope_id", Kind.UUID),  # primary key: hash of everything below
+        _c("name", Kind.TEXT),
+        _c("version", Kind.TEXT),
+        _c("attributes", Kind.JSON),  # keys sorted
+        _n("dropped_attributes_count", Kind.INT64),
+        _n("schema_url", Kind.TEXT),  # Scope{Spans,Metrics,Logs}.schema_url
+    ),
+)
+SERIES: Final = Table(
+    "otlp_series",
+    (
+        # Primary key: 64 bits of the digest of everything below, narrow because it is in every point. Two
+        # contents with one id are found when the row is written (digest differs) and the second is probed on.
+        _c("series_id", Kind.INT64),
+        _c("digest", Kind.UUID),  # 128-bit hash of everything below
+        _c("stream_id", Kind.UUID),  # hash of the identifying part: all but description and metadata
+        _c("metric", Kind.TEXT),
+        _c("type", Kind.TEXT),  # gauge, sum, histogram, exponential_histogram, summary
+        _c("unit", Kind.TEXT),
+        _n("temporality", Kind.INT32),  # 1 delta, 2 cumulative; NULL for gauge and summary
+        _n("monotonic", Kind.BOOL),  # sums only
+        _c("description", Kind.TEXT),
+        _n("metadata", Kind.JSON),
+        _c("attributes", Kind.JSON),  # keys sorted
+        _c("service_name", Kind.TEXT),
+        _c("resource_id", Kind.UUID),
+        _c("scope_id", Kind.UUID),
+    ),
+)
+
+# --- facts: hypertables -----------------------------------------------------------------------------------
+
+_POINT_KEY: Final = (
+    _c(
+        "metric", Kind.TEXT
+    ),  # the name itself: a constant in a WHERE prunes compressed batches, a join does not
+    _c("series_id", Kind.INT64),
+    _c("time", Kind.TIME),
+    _n("time_nanos", Kind.INT16),
+    _n("start_time_unix_nano", Kind.UINT64),
+)
+_POINT_ORDER: Final = ("metric", "series_id", "time")
+
+NUMBER_POINTS: Final = Table(
+    "otlp_number_points",
+    (
+        *_POINT_KEY,
+        _n("value", Kind.FLOAT64),  # as_double; both values NULL: no recorded value
+        _n("value_int", Kind.INT64),  # as_int
+        _n("flags", Kind.INT64),
+        _n("exemplars", Kind.JSON),
+    ),
+    _POINT_ORDER,
+)
+HISTOGRAM_POINTS: Final = Table(
+    "otlp_histogram_points",
+    (
+        *_POINT_KEY,
+        _c("count", Kind.UINT64),
+        _n("sum", Kind.FLOAT64),  # NULL: absent, which is not 0
+        _n("min", Kind.FLOAT64),
+        _n("max", Kind.FLOAT64),
+        _n("bucket_counts", Kind.UINT64_ARRAY),
+        _n("explicit_bounds", Kind.FLOAT64_ARRAY),
+        _n("flags", Kind.INT64),
+        _n("exemplars", Kind.JSON),
+    ),
+    _POINT_ORDER,
+)
+EXPONENTIAL_HISTOGRAM_POINTS: Final = Table(
+    "otlp_exponential_histogram_points",
+    (
+        *_POINT_KEY,
+        _c("count", Kind.UINT64),
+        _n("sum", Kind.FLOAT64),
+        _n("min", Kind.FLOAT64),
+        _n("max", Kind.FLOAT64),
+        _c("scale", Kind.INT32),
+        _c("zero_count", Kind.UINT64),
+        _c("zero_threshold", Kind.FLOAT64),
+        _n("positive_offset", Kind.INT32),  # NULL: no positive buckets at all
+        _n("positive_bucket_counts", Kind.UINT64_ARRAY),
+        _n("negative_offset", Kind.INT32),
+        _n("negative_bucket_counts", Kind.UINT64_ARRAY),
+        _n("flags", Kind.INT64),
+        _n("exemplars", Kind.JSON),
+    ),
+    _POINT_ORDER,
+)
+SUMMARY_POINTS: Final = Table(
+    "otlp_summary_points",
+    (
+        *_POINT_KEY,
+        _c("count", Kind.UINT64),
+        _c("sum", Kind.FLOAT64),
+        _n("quantiles", Kind.FLOAT64_ARRAY),
+        _n("quantile_values", Kind.FLOAT64_ARRAY),
+        _n("flags", Kind.INT64),
+    ),
+    _POINT_ORDER,
+)
+SPANS: Final = Table(
+    "otlp_spans",
+    (
+        _c("service_name", Kind.TEXT),
+        _c("name", Kind.TEXT),
+        _c("time", Kind.TIME),  # start
+        _n("time_nanos", Kind.INT16),
+        _n(
+            "duration_nano", Kind.INT64
+        ),  # end - start modulo 2^64, negative when clocks disagree; NULL: end is 0
+        _c("trace_id", Kind.UUID),
+        _c("span_id", Kind.UINT64),
+        _n("parent_span_id", Kind.UINT64),  # NULL: root
+        _c("kind", Kind.INT32),
+        _c("status_code", Kind.INT32),
+        _n("status_message", Kind.TEXT),
+        _n("trace_state", Kind.TEXT),
+        _n("flags", Kind.INT64),
+        _n("attributes", Kind.JSON),
+        _n("dropped_attributes_count", Kind.INT64),
+        _n("events", Kind.JSON),
+        _n("dropped_events_count", Kind.INT64),
+        _n("links", Kind.JSON),
+        _n("dropped_links_count", Kind.INT64),
+        _c("resource_id", Kind.UUID),
+        _c("scope_id", Kind.UUID),
+    ),
+    ("service_name", "time"),
+)
+LOGS: Final = Table(
+    "otlp_logs",
+    (
+        _c("service_name", Kind.TEXT),
+        _c("time", Kind.TIME),  # time_unix_nano, or the observed time when that is 0
+        _n("time_nanos", Kind.INT16),
+        _n("time_unknown", Kind.BOOL),  # true: time_unix_nano was 0 and `time` is the observed time
+        _n("observed_time_unix_nano", Kind.UINT64),
+        _c("severity_number", Kind.INT32),
+        _n("severity_text", Kind.TEXT),
+        _n("body", Kind.JSON),  # NULL: no body; the JSON null: a body that is the empty AnyValue
+        _n("event_name", Kind.TEXT),
+        _n("trace_id", Kind.UUID),
+        _n("span_id", Kind.UINT64),
+        _n("flags", Kind.INT64),
+        _n("attributes", Kind.JSON),
+        _n("dropped_attributes_count", Kind.INT64),
+        _c("resource_id", Kind.UUID),
+        _c("scope_id", Kind.UUID),
+    ),
+    ("service_name", "time"),
+)
+
+# --- the writer's own ---------------------------------------------------------------------------------------
+
+# How far each sending queue has come; written in the transaction of the rows (storage.positions).
+POSITIONS: Final = Table(
+    "otlp_positions",
+    (
+        _c("queue_id", Kind.UUID),
+        _c("position", Kind.INT64),
+        _c("updated_at", Kind.TIME),
+    ),
+)
+
+DIMENSIONS: Final = (RESOURCES, SCOPES, SERIES)
+METRIC_FACTS: Final = (NUMBER_POINTS, HISTOGRAM_POINTS, EXPONENTIAL_HISTOGRAM_POINTS, SUMMARY_POINTS)
+FACTS: Final = (*METRIC_FACTS, SPANS, LOGS)
+
+# --- what people read ---------------------------------------------------------------------------------------
+
+# Columns of every documented view, the same on every store (a test compares). `time` is a timestamptz in
+# PostgreSQL and ISO 8601 text in SQLite; `time_unix_nano` is the exact integer in both and the one to filter by
+# in SQLite. JSON columns are jsonb in PostgreSQL and JSON text in SQLite. Ids are lower-case hexadecimal text,
+# except trace_id, which PostgreSQL shows as uuid (and compares with 32 hex digits as they are).
+_SERIES_VIEW: Final = ("service_name", "attributes", "resource", "scope_name", "scope_version")
+VIEWS: Final[dict[str, tuple[str, ...]]] = {
+    "metrics": (
+        "time", "metric", "type", "unit", "value", "value_int", *_SERIES_VIEW, "temporality", "monotonic",
+        "description", "start_time", "flags", "exemplars", "series_id", "stream_id", "time_unix_nano",
+    ),
+    "histograms": (
+        "time", "metric", "type", "unit", "count", "sum", "min", "max", "mean", *_SERIES_VIEW, "temporality",
+        "description", "bucket_counts", "explicit_bounds", "scale", "zero_count", "zero_threshold",
+        "positive_offset", "positive_bucket_counts", "negative_offset", "negative_bucket_counts",
+        "start_time", "flags", "exemplars", "series_id", "stream_id", "time_unix_nano",
+    ),
+    "summaries": (
+        "time", "metric", "unit", "count", "sum", "quantiles", "quantile_values", *_SERIES_VIEW, "description",
+        "start_time", "flags", "series_id", "stream_id", "time_unix_nano",
+    ),
+    "spans": (
+        "time", "service_name", "name", "kind", "duration_ms", "status", "status_message", "trace_id", "span_id",
+        "parent_span_id", "attributes", "events", "links", "resource", "scope_name", "scope_version",
+        "trace_state", "flags", "end_time", "duration_nano", "time_unix_nano",
+    ),
+    "traces": (
+        "trace_id", "time", "service_name", "name", "duration_ms", "spans", "errors", "services", "time_unix_nano",
+    ),
+    "logs": (
+        "time", "service_name", "severity_number", "severity_text", "body", "event_name", "attributes",
+        "trace_id", "span_id", "resource", "scope_name", "scope_version", "flags", "observed_time",
+        "time_unix_nano",
+    ),
+    "services": ("service_name", "service_namespace", "instances", "resources"),
+    "metrics_hourly": (
+        "hour", "metric", "type", "unit", *_SERIES_VIEW, "points", "min", "max", "avg", "sum", "first", "last",
+        "series_id",
+    ),
+    "services_hourly": (
+        "hour", "service_name", "requests", "errors", "avg_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms",
+    ),
+}  # fmt: skip
