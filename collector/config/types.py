@@ -10,10 +10,15 @@ _DURATION_UNITS_S: Final = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0,
 }  # fmt: skip
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
+_PASSWORD_VALUE: Final = re.compile(
+    r"(?i)((?:^|[\s?&])(?:ssl)?password\s*=\s*)('(?:\\.|[^'\\])*'?|(?:\\.|[^\s&\\])*)"
+)
 _SIZE_UNITS: Final = {
     None: 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
     "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3,
 }  # fmt: skip
+
+REDACTED: Final = "[REDACTED]"
 
 
 class Duration(float):
@@ -85,13 +90,36 @@ class Secret:
         return self._text
 
     def __repr__(self) -> str:
-        return "Secret([REDACTED])"
+        return f"Secret({REDACTED})"
 
     def __str__(self) -> str:
-        return "[REDACTED]"
+        return REDACTED
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._text == self._text
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+class ConnectionString(Secret):
+    """The address of a database, which may hold a password: printed whole but for that.
+
+    A URL (`postgresql://user:password@host/db?sslpassword=…`) or libpq's `key=value` form. Where a password that
+    was not percent-encoded makes the URL ambiguous, too much is hidden rather than too little: everything from
+    the first ':' after the user to the last '@'.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"ConnectionString({str(self)!r})"
+
+    def __str__(self) -> str:
+        text = self._text
+        scheme, separator, rest = text.partition("://")
+        if separator:
+            credentials, at, place = rest.rpartition("@")
+            user, colon, _ = credentials.partition(":")
+            text = f"{scheme}://{user}:{REDACTED}@{place}" if at and colon else text
+        return _PASSWORD_VALUE.sub(lambda match: match[1] + REDACTED, text)
