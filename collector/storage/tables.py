@@ -49,9 +49,12 @@ class Column:
     nullable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """One table. `order_by`: the columns rows are sorted by before they are written (facts only)."""
+    """One table. `order_by`: the columns rows are sorted by before they are written (facts only).
+
+    Each is a constant of this module and equal only to itself, which makes it a cheap dictionary key.
+    """
 
     name: str
     columns: tuple[Column, ...]

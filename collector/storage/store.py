@@ -1,0 +1,259 @@
+"""`Store`: what every database can do, and the only thing that exporters, queries and the command line know of one.
+
+Every sentence here is a test in `tests/contract/test_store.py`, run against each dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from collector.model.errors import RetryableError
+from collector.model.signal import Signal
+from collector.pipeline.component import CheckStep
+
+if TYPE_CHECKING:
+    from collector.model.clock import Clock
+    from collector.storage.rows import Encoded
+
+
+class PositionError(RetryableError):
+    """A batch overlaps what the store holds of its queue: ask `position` and continue from there."""
+
+    def __init__(self, queue_id: UUID, stored: int, start: int, end: int) -> None:
+        super().__init__(
+            f"queue {queue_id} is stored up to {stored}; the batch ({start}, {end}] overlaps that",
+            reason="position",
+        )
+        self.stored = stored
+
+
+class SchemaError(RetryableError):
+    """The database's tables are not those this version writes. It can be migrated meanwhile: retryable."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="schema")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered step of the schema."""
+
+    version: int
+    name: str
+    sql: str
+    checksum: str  # of `sql`; a migration that was applied must not change any more
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """Where a database's schema stands. Version 0: not initialised."""
+
+    current: int
+    expected: int  # newest that this program knows
+    pending: tuple[Migration, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether this program can write: initialised, and at most one version apart.
+
+        Hundreds of sidecars roll one by one, so neighbours must get on: a migration only adds, and what it adds
+        is written from the next version on (storage/README.md, "Migrations").
+        """
+        return self.current > 0 and abs(self.current - self.expected) <= 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStats:
+    """Size of one table. None: the store cannot say, or has no such thing."""
+
+    table: str
+    rows: int  # may be the planner's estimate where counting is not affordable: `exact` says
+    exact: bool
+    bytes: int | None
+    chunks: int | None = None
+    compressed_chunks: int | None = None
+    bytes_before_compression: int | None = None
+    bytes_after_compression: int | None = None
+    oldest_unix_nano: int | None = None  # facts only
+    newest_unix_nano: int | None = None
+
+    @property
+    def compression_ratio(self) -> float | None:
+        """How many times smaller compression made what it has compressed."""
+        if not self.bytes_before_compression or not self.bytes_after_compression:
+            return None
+        return self.bytes_before_compression / self.bytes_after_compression
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Answer to a query."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Store(Protocol):
+    """A database that holds telemetry in the shape of `storage.tables`.
+
+    `write`, `position`, `read` and `query` may be called from several threads at once. Everything that talks to
+    the database raises `RetryableError` when it is away, and opens it again by itself at the next call.
+    """
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`: which SQL it speaks."""
+        ...
+
+    @property
+    def edition(self) -> str:
+        """What it is exactly, for people: `SQLite 3.46`, `PostgreSQL 18.6 with TimescaleDB 2.29.2 (full)`.
+
+        Known after `open`.
+        """
+        ...
+
+    def open(self) -> None:
+        """Connect. Safe when open.
+
+        Raises:
+            RetryableError: it cannot be reached now.
+            PermanentError: it never can as configured (wrong password, no such database).
+        """
+        ...
+
+    def close(self) -> None:
+        """Disconnect. Safe when closed or never opened; `open` works again afterwards."""
+        ...
+
+    def migrate(self, *, dry_run: bool = False) -> list[Migration]:
+        """Bring the schema up to date, creating it in an empty database; return what was (or would be) applied.
+
+        Any number of processes may try at once: one does it, the others wait and find nothing to do.
+
+        Raises:
+            PermanentError: an applied migration differs from the one this program knows under its number.
+        """
+        ...
+
+    def schema_status(self) -> SchemaStatus:
+        """Compare the database's schema with this program's."""
+        ...
+
+    def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
+        """Store `encoded`, which is the positions `(start, end]` of queue `queue_id`. Whole or not at all.
+
+        Dimensions first, in a short transaction of their own, which repeats without effect; then, in one
+        transaction, the facts and the position. Returns False, having done nothing, if the position stored for
+        the queue is `end` or more: writing twice is writing once. A position before `start` is a gap that the
+        sender knows about.
+
+        Raises:
+            PositionError: the stored position lies between `start` and `end`. Nothing was written.
+            SchemaError: the tables are missing or too different. Nothing was written.
+            RetryableError: nothing is known to be written.
+            PermanentError: the database will never take these rows (an allow-list of error codes).
+        """
+        ...
+
+    def position(self, queue_id: UUID) -> int | None:
+        """How far `queue_id` is stored; None: nothing of it."""
+        ...
+
+    def read(
+        self,
+        signal: Signal,
+        *,
+        start_unix_nano: int = 0,
+        end_unix_nano: int = 2**63 - 1,
+        limit: int | None = None,
+    ) -> Encoded:
+        """Return stored items with `start <= time < end`, and their dimensions, as they were written.
+
+        Oldest first if there is a `limit` (rows per table). `storage.decode` makes OTLP of it.
+        """
+        ...
+
+    def query(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        rows_max: int | None = None,
+    ) -> Result:
+        """Run one statement that only reads, and return at most `rows_max` rows.
+
+        With `params`, placeholders are written `%(name)s` and a literal percent sign `%%`, whatever the dialect;
+        without, `sql` is passed as it is.
+
+        Raises:
+            QueryError: the statement is wrong, writes, or takes longer than `timeout_s`.
+        """
+        ...
+
+    def stats(self) -> list[TableStats]:
+        """Size, age and compression of every table."""
+        ...
+
+    def apply_retention(
+        self, ages_s: Mapping[Signal, float], *, now_unix_nano: int, dry_run: bool = False
+    ) -> dict[str, int]:
+        """Delete items older than their signal's age in seconds; signals not named are kept for ever.
+
+        In bounded pieces, so that writers are not held up. Returns rows deleted (or, on `dry_run`, that would be)
+        per table; stores that drop whole chunks delete what lies in chunks entirely older.
+        """
+        ...
+
+    def check(self) -> list[CheckStep]:
+        """Try step by step: reach, open, version, privileges, schema version, write and roll back.
+
+        Stops at the first step that fails. Needs no `open`, changes nothing, never raises for what it finds.
+        """
+        ...
+
+
+class QueryError(Exception):
+    """A query that cannot be answered; the message is the database's own."""
+
+
+_POSTGRESQL: Final = frozenset({"postgresql", "postgres", "timescaledb"})
+SCHEMES: Final[Sequence[str]] = ("sqlite", "postgresql", "postgres", "timescaledb")
+
+
+def store_for(url: str, *, clock: Clock | None = None) -> Store:
+    """Return the store that `url` names, not yet opened. The dialect's driver is imported only now.
+
+    `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` (in memory); `postgresql://user@host/database`,
+    also spelled `postgres://` or `timescaledb://`.
+
+    Raises:
+        ValueError: no dialect has this scheme.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        from collector.storage.sqlite.store import SqliteStore
+
+        return SqliteStore.from_url(url, clock=clock)
+    if scheme in _POSTGRESQL:
+        from collector.storage.postgresql.store import PostgresqlStore
+
+        return PostgresqlStore.from_url(url, clock=clock)
+    raise ValueError(f"{scheme or url!r} is not a known scheme: expected {', '.join(SCHEMES)}")
+
+
+def open_store(url: str, *, clock: Clock | None = None) -> Store:
+    """Return the store that `url` names, opened: `with contextlib.closing(open_store(url)) as store:`.
+
+    Raises:
+        ValueError: no dialect has this scheme.
+        RetryableError, PermanentError: as `Store.open`.
+    """
+    store = store_for(url, clock=clock)
+    store.open()
+    return store
