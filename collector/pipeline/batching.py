@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class BatchLimits:
     """The triggers of a batch. Whichever comes first sends it.
 
-    `items_min` items are waiting · the oldest has waited `interval_s` seconds · one more record would exceed
-    `items_max` items (0: no such limit) or `bytes_max` bytes. A single record larger than a maximum goes alone.
+    `items_min` items are waiting (0: no such trigger) · the oldest has waited `interval_s` seconds · one more
+    record would exceed `items_max` items (0: no such limit) or `bytes_max` bytes. A single record larger than
+    a maximum goes alone.
     """
 
     items_min: int = 10_000
@@ -20,8 +21,13 @@ class BatchLimits:
 
     def full(self, items: int, size: int) -> bool:
         """Whether waiting records with so many items and bytes are a batch without waiting longer."""
-        return items >= self.items_min or size >= self.bytes_max
+        enough = self.items_min or self.items_max
+        return 0 < enough <= items or size >= self.bytes_max
 
     def fits(self, items: int, size: int) -> bool:
         """Whether a batch of so many items and bytes is within the maxima."""
         return (not self.items_max or items <= self.items_max) and size <= self.bytes_max
+
+    def wait_s(self, items: int, size: int, oldest_age_s: float) -> float:
+        """Seconds until records with so many items and bytes, the oldest of that age, are to be sent."""
+        return 0.0 if self.full(items, size) else max(0.0, self.interval_s - oldest_age_s)

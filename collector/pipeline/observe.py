@@ -10,11 +10,17 @@ The equation that holds at every moment, per exporter and signal:
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from collector.model.signal import Signal
+
+if TYPE_CHECKING:
+    from collector.model.identity import ComponentID
+    from collector.model.telemetry import Telemetry
+    from collector.pipeline.component import Consumer
+    from collector.pipeline.queue import SendingQueue
 
 _LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -171,3 +177,54 @@ class Meters:
             "kind",
             "component",
         )
+
+
+class ExporterMeters:
+    """The instruments of one exporter and signal. Its queue's gauges read the queue when they are asked."""
+
+    def __init__(self, meters: Meters, exporter: str, signal: Signal, queue: SendingQueue) -> None:
+        self._meters = meters
+        self._labels = (exporter, signal.value)
+        self.enqueued = meters.exporter_enqueued[signal].labels(exporter)
+        self.enqueue_failed = meters.exporter_enqueue_failed[signal].labels(exporter)
+        self.sent = meters.exporter_sent[signal].labels(exporter)
+        self._send_failed = meters.exporter_send_failed[signal].labels(exporter)
+        self._send_duration = meters.exporter_send_duration.labels(*self._labels)
+        self._batch_items = meters.exporter_batch_items.labels(*self._labels)
+        self._last_success = meters.exporter_last_success.labels(*self._labels)
+        meters.exporter_queue_capacity.labels(*self._labels).set(queue.capacity)
+        meters.exporter_queue_size.labels(*self._labels).set_function(lambda: queue.size)
+        meters.exporter_queue_items.labels(*self._labels).set_function(lambda: queue.items)
+        meters.exporter_queue_oldest.labels(*self._labels).set_function(queue.oldest_age_s)
+
+    def dropped(self, reason: str, items: int) -> None:
+        """Count items that leave the queue without being delivered."""
+        self._meters.exporter_dropped.labels(*self._labels, reason).inc(items)
+        self._send_failed.inc(items)
+
+    def retried(self, reason: str) -> None:
+        """Count an attempt that will be repeated."""
+        self._meters.exporter_retries.labels(*self._labels, reason).inc()
+
+    def batch_sent(self, items: int, duration_s: float, unix_s: float) -> None:
+        """Note a successful export; its items are counted by `sent`."""
+        self._send_duration.observe(duration_s)
+        self._batch_items.observe(items)
+        self._last_success.set(unix_s)
+
+
+class CountedConsumer:
+    """Counts the items that the consumer behind it takes, in `processor_incoming_items` or its twin.
+
+    What is refused is not counted, and is when it comes again: the difference between what went into a
+    processor and what came out is what it removed, whatever happened behind it.
+    """
+
+    def __init__(self, consumer: Consumer, counter: Counter, processor: ComponentID) -> None:
+        self._consumer = consumer
+        self._counters = {signal: counter.labels(str(processor), signal.value) for signal in Signal}
+
+    def consume(self, data: Telemetry, /) -> None:
+        """See `Consumer`."""
+        self._consumer.consume(data)
+        self._counters[data.signal].inc(data.items)

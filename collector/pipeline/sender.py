@@ -1,7 +1,362 @@
-"""`Sender`: what stands between a pipeline and an exporter."""
+"""`Sender`: what stands between a pipeline and an exporter, for one signal.
+
+Two halves with the queue between them. `consume`, in the thread of whoever brings telemetry, takes it over by
+appending it to the queue. `turn`, in the sender's own thread, reads on from its position, forms batches,
+exports, retries, and releases. `turn` never waits: it does what is due and says when to come back, so that a
+test can drive it with a clock of its own.
+
+Whatever happens to a batch, its items are counted once: `enqueued = sent + dropped{reason} + queued`.
+"""
 
 from __future__ import annotations
 
+import enum
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from collector.model.errors import PermanentError, RetryableError, TelemetryError
+from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
+from collector.pipeline.backoff import Backoff
+from collector.pipeline.batching import BatchLimits
+from collector.pipeline.component import Batch, Exporter, Settings, State, Thread, TransactionalExporter
+from collector.pipeline.fanout import hand_over
+from collector.pipeline.observe import ExporterMeters
+from collector.pipeline.queue import Record, SendingQueue
 from collector.pipeline.sender_config import SenderConfig
 
-__all__ = ["SenderConfig"]
+__all__ = ["Sender", "SenderConfig"]
+
+# How long the thread sleeps when nothing is waiting. What arrives wakes it.
+_IDLE_S: Final = 60.0
+# An exception that no exporter should raise is our bug. It may still pass, so it is tried again, but not often.
+_BUG_ATTEMPTS_MAX: Final = 3
+# How long `shutdown` drains when nobody said, and waits beyond the deadline for an attempt that is under way.
+_DRAIN_S: Final = 5.0
+_LAST_ATTEMPT_S: Final = 1.0
+
+
+class _Phase(enum.Enum):
+    RUNNING = enum.auto()
+    DRAINING = enum.auto()  # nothing more is taken; what waits is sent without waiting for more
+    CLOSED = enum.auto()  # what is left has been counted
+
+
+class Sender:
+    """Consumer in front of an exporter: queue, batches, retry, positions and their metrics.
+
+    `settings` are the exporter's, with a `report` of this sender's own: each signal can be well or not.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        exporter: Exporter,
+        signal: Signal,
+        queue: SendingQueue,
+        config: SenderConfig,
+        limits: BatchLimits,
+    ) -> None:
+        self._settings = settings
+        self._clock = settings.clock
+        self._log = settings.log.bind(otel_signal=signal.value)
+        self._exporter = exporter
+        self._signal = signal
+        self._queue = queue
+        self._retry = config.retry_on_failure
+        self._limits = limits
+        self._backoff = Backoff(self._retry, settings.rng)
+        self._meters = ExporterMeters(settings.meters, str(settings.id), signal, queue)
+        # Guards the counters and the phase: an item is counted in the moment it changes hands.
+        self._ledger = threading.Lock()
+        self._phase = _Phase.RUNNING
+        self._thread: Thread | None = None
+        self._wake = threading.Event()
+        self._drain_until = math.inf
+        self._hurry = False
+        # What only the sender's thread touches.
+        self._position = queue.released
+        self._work: deque[tuple[Record, ...]] = deque()  # the batch being sent, in parts if it was halved
+        self._next_attempt_at: float | None = None
+        self._bug_attempts = 0
+        self._degraded = False
+        self._sent_once = False
+        # Whether the destination may hold more than `_position` says: after a restart, or after an attempt that
+        # failed when the destination had committed already. It is asked before anything is sent again.
+        self._doubtful = queue.durable
+
+    # --- taking over ------------------------------------------------------------------------------------
+
+    def consume(self, data: Telemetry, /) -> None:
+        """Take `data` over: see `Consumer`. Behind a `Fanout`, room is reserved and the rest follows later."""
+        if not data.items:
+            return
+        pieces = self._pieces(data)
+        size = sum(piece.size for piece in pieces)
+        try:
+            if self._phase is not _Phase.RUNNING:
+                raise _shutting_down()
+            self._queue.reserve(size)
+        except RetryableError:
+            self._meters.enqueue_failed.inc(data.items)
+            raise
+        hand_over(_Reservation(self._queue, pieces, size, self._append))
+
+    def _pieces(self, data: Telemetry) -> list[Telemetry]:
+        if not self._limits.items_max or data.items <= self._limits.items_max:
+            return [data]
+        from collector.wire.split import split  # loads protobuf, which most queues never need
+
+        return split(data, self._limits.items_max)
+
+    def _append(self, pieces: list[Telemetry], size: int) -> int:
+        with self._ledger:
+            if self._phase is _Phase.CLOSED:
+                self._queue.cancel(size)
+                raise _shutting_down()
+            last = self._queue.append_all(pieces)
+            self._meters.enqueued.inc(sum(piece.items for piece in pieces))
+        # The thread needs to know of the record it would read next, and that a batch is full. In between it
+        # sleeps: waking it for every request would cost more than the request.
+        first = last - len(pieces) + 1
+        if first == self._position + 1 or self._limits.full(self._queue.items, self._queue.size):
+            self._wake.set()
+        return last
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._meters.enqueued.inc(self._queue.items)  # left by an earlier process, if the queue is durable
+        self._settings.report(State.OK, "nothing sent yet")
+        self._thread = self._settings.spawn(f"{self._settings.id}/{self._signal.value}", self._run)
+
+    def drain(self, until: float) -> None:
+        """Take no more, and send what waits until the monotonic time `until`. Returns at once."""
+        with self._ledger:
+            if self._phase is not _Phase.RUNNING:
+                return
+            self._drain_until = until
+            self._hurry = True
+            self._phase = _Phase.DRAINING
+        self._wake.set()
+
+    def shutdown(self) -> None:
+        """Drain, if nobody has begun to; wait for the end of it; count what is left. See `Component`."""
+        self.drain(self._clock.monotonic() + _DRAIN_S)
+        if self._thread is not None:
+            self._thread.join(max(0.0, self._drain_until - self._clock.monotonic()) + _LAST_ATTEMPT_S)
+        with self._ledger:
+            if self._phase is _Phase.CLOSED:
+                return
+            self._phase = _Phase.CLOSED
+            left = self._queue.items
+            if left and not self._queue.durable:
+                self._queue.release(self._queue.last)
+                self._meters.dropped("shutdown", left)
+        if left and self._queue.durable:
+            self._log.info("Stopped; what is queued will be sent after the next start.", items=left)
+        elif left:
+            self._log.error("Stopped before all was sent; what was queued in memory is lost.", items=left)
+        self._queue.close()
+        self._settings.report(State.STOPPED, f"{left} items were not sent" if left else "all sent")
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            wait_s = self.turn()
+            if wait_s is None:
+                return
+            if wait_s:
+                self._wake.wait(wait_s)
+
+    # --- sending ----------------------------------------------------------------------------------------
+
+    def turn(self) -> float | None:
+        """Do what is due: at most one attempt. For the sender's thread; tests call it in its place.
+
+        Returns:
+            Seconds until the next turn is due, if nothing wakes the thread before; None when all is done.
+        """
+        now = self._clock.monotonic()
+        if self._phase is not _Phase.RUNNING and (now >= self._drain_until or not self._queue.items):
+            return None
+        if self._hurry:  # the last chance: do not sit out a long wait
+            self._hurry = False
+            self._next_attempt_at = None
+            self._backoff.reset()
+        if self._next_attempt_at is not None and now < self._next_attempt_at:
+            return self._wait_s(self._next_attempt_at - now, now)
+        if not self._work:
+            wait_s = self._read_batch()
+            if wait_s:
+                return wait_s
+        if self._doubtful:
+            self._ask_position()
+        else:
+            self._attempt(self._work[0])
+        return 0.0
+
+    def _wait_s(self, wait_s: float, now: float) -> float:
+        return wait_s if self._phase is _Phase.RUNNING else min(wait_s, self._drain_until - now)
+
+    def _read_batch(self) -> float:
+        """Begin the next batch if there is one; else return how long there will be none."""
+        queue = self._queue
+        if not queue.items:
+            return _IDLE_S
+        if self._phase is _Phase.RUNNING:
+            wait_s = self._limits.wait_s(queue.items, queue.size, queue.oldest_age_s())
+            if wait_s:
+                return wait_s
+        records = queue.read(self._position, self._limits)
+        if not records:
+            return _IDLE_S
+        self._work.append(tuple(records))
+        self._backoff.reset()
+        self._bug_attempts = 0
+        return 0.0
+
+    def _ask_position(self) -> None:
+        """Let the destination say what it holds, before anything is sent that it may have."""
+        if not isinstance(self._exporter, TransactionalExporter):
+            self._doubtful = False
+            return
+        try:
+            position = self._exporter.position(self._queue.id)
+        except TelemetryError as error:
+            self._postpone(str(error), error.reason, getattr(error, "retry_after_s", None))
+        except Exception as error:  # noqa: BLE001  our bug; the data must not suffer for it
+            self._log.error("Could not ask for the position: this is a bug.", exc_info=error)
+            self._postpone(f"{type(error).__name__} while asking for the position", "internal_error", None)
+        else:
+            self._doubtful = False
+            if position is not None and position > self._position:
+                self._settle(position, None)
+                self._recovered()
+
+    def _attempt(self, part: tuple[Record, ...]) -> None:
+        """Make one attempt at `part`, and decide what becomes of it."""
+        batch = Batch(
+            self._signal,
+            tuple(record.data for record in part),
+            self._queue.id,
+            part[0].sequence - 1,
+            part[-1].sequence,
+        )
+        began = self._clock.monotonic()
+        try:
+            self._exporter.export(batch)
+        except RetryableError as error:
+            self._doubtful = True
+            self._postpone(str(error), error.reason, error.retry_after_s)
+        except PermanentError as error:
+            self._refused(part, str(error), error.reason)
+        except Exception as error:  # noqa: BLE001  our bug on this batch: count it, say it, never loop
+            self._doubtful = True
+            self._bug_attempts += 1
+            self._log.error("The exporter failed unexpectedly: this is a bug.", exc_info=error)
+            message = f"unexpected {type(error).__name__}"
+            if self._bug_attempts < _BUG_ATTEMPTS_MAX:
+                self._postpone(message, "internal_error", None)
+            else:
+                self._refused(part, message, "internal_error")
+        else:
+            self._settle(batch.end, None)
+            self._meters.batch_sent(
+                batch.items, self._clock.monotonic() - began, self._clock.unix_nano() / 1e9
+            )
+            self._recovered()
+
+    def _postpone(self, message: str, reason: str, retry_after_s: float | None) -> None:
+        """Try again later, or give up if the configuration says so."""
+        now = self._clock.monotonic()
+        self._next_attempt_at = self._backoff.failed(now, retry_after_s)
+        items = self._queue.items
+        if self._next_attempt_at is None:
+            self._drop(self._work[0], message, "retry_expired" if self._retry.enabled else "retry_disabled")
+        else:
+            self._meters.retried(reason)
+            retry_in_s = round(self._next_attempt_at - now, 3)
+            self._log.warning("Not sent, trying again.", why=message, retry_in_s=retry_in_s, queued=items)
+        self._degraded = True
+        self._settings.report(State.DEGRADED, f"{self._signal.value}: {message}; {items} items are waiting")
+
+    def _recovered(self) -> None:
+        self._next_attempt_at = None
+        self._backoff.reset()
+        if self._degraded or not self._sent_once:
+            self._degraded = False
+            self._sent_once = True
+            self._settings.report(State.OK, f"{self._signal.value}: sending")
+
+    def _refused(self, part: tuple[Record, ...], message: str, reason: str) -> None:
+        """Halve what was refused for ever, so that one bad record takes no other with it; drop it when alone.
+
+        Of n records with one bad this costs about 2 log2(n) attempts, and never more than 2n.
+        """
+        self._next_attempt_at = None
+        if len(part) == 1:
+            self._drop(part, message, reason)
+            return
+        middle = len(part) // 2
+        self._work.popleft()
+        self._work.extendleft((part[middle:], part[:middle]))
+
+    def _drop(self, part: tuple[Record, ...], message: str, reason: str) -> None:
+        items = self._settle(part[-1].sequence, reason)
+        self._log.error("Dropped.", why=message, reason=reason, items=items)
+
+    def _settle(self, upto: int, dropped: str | None) -> int:
+        """Release everything up to position `upto`, as sent or as dropped for a reason; return the items."""
+        with self._ledger:
+            if self._phase is _Phase.CLOSED:  # an attempt outlived the shutdown, which has counted already
+                return 0
+            before = self._queue.items
+            self._queue.release(upto)
+            items = before - self._queue.items
+            if dropped is None:
+                self._meters.sent.inc(items)
+            else:
+                self._meters.dropped(dropped, items)
+        self._position = upto
+        while self._work and self._work[0][-1].sequence <= upto:
+            self._work.popleft()
+        if self._work and self._work[0][0].sequence <= upto:
+            self._work[0] = tuple(record for record in self._work[0] if record.sequence > upto)
+        return items
+
+
+class _Reservation:
+    """Room in a sender's queue: see `fanout.Reservation`."""
+
+    __slots__ = ("_append", "_last", "_pieces", "_queue", "_size")
+
+    def __init__(
+        self,
+        queue: SendingQueue,
+        pieces: list[Telemetry],
+        size: int,
+        append: Callable[[list[Telemetry], int], int],
+    ) -> None:
+        self._queue = queue
+        self._pieces = pieces
+        self._size = size
+        self._append = append
+        self._last = 0
+
+    def append(self) -> None:
+        self._last = self._append(self._pieces, self._size)
+
+    def wait(self) -> None:
+        self._queue.wait_durable(self._last)
+
+    def cancel(self) -> None:
+        self._queue.cancel(self._size)
+
+
+def _shutting_down() -> RetryableError:
+    return RetryableError("the collector is shutting down", reason="shutting_down", retry_after_s=1.0)

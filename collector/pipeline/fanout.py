@@ -1,0 +1,115 @@
+"""Fan-out: one request into several consumers, all of them or none.
+
+A request that reaches two queues, one of which is full, must not go into the other: the client is told to send
+it again, and the other exporter would deliver it twice. So a `Fanout` opens a `Handover`: while it is open,
+the senders behind it, through however many processors, only reserve room in their queues. When every branch
+has been asked and none has raised, everything is appended; if one raises, every reservation is given back.
+
+The handover belongs to the thread that carries the request, since `consume` is called from function to
+function: processors pass it on without knowing of it. The limits of this: a processor that keeps telemetry to
+pass it on later, from a thread of its own, has taken it over and is not asked again; and one that counts what
+it sees will count a refused request again when it is retried.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from collector.model.telemetry import Telemetry
+from collector.pipeline.component import Consumer
+
+
+class Reservation(Protocol):
+    """Room in one queue for one piece of telemetry."""
+
+    def append(self) -> None:
+        """Put it in. Never fails for want of room.
+
+        Raises:
+            RetryableError: the queue's medium failed, or the queue was closed.
+        """
+        ...
+
+    def wait(self) -> None:
+        """Return when what was appended is as safe as the answer to the client says."""
+        ...
+
+    def cancel(self) -> None:
+        """Give the room back."""
+        ...
+
+
+class Handover:
+    """What one request has reserved so far."""
+
+    def __init__(self) -> None:
+        self._reservations: list[Reservation] = []
+
+    def add(self, reservation: Reservation) -> None:
+        """Take part."""
+        self._reservations.append(reservation)
+
+    def complete(self) -> None:
+        """Append everywhere, then wait everywhere, so that the waits overlap."""
+        appended = 0
+        try:
+            for reservation in self._reservations:
+                appended += 1  # one that fails has given its room back
+                reservation.append()
+        finally:
+            for reservation in self._reservations[appended:]:
+                reservation.cancel()
+        for reservation in self._reservations:
+            reservation.wait()
+
+    def cancel(self) -> None:
+        """Give all room back."""
+        for reservation in self._reservations:
+            reservation.cancel()
+
+
+class _Running(threading.local):
+    handover: Handover | None = None
+
+
+_running = _Running()
+
+
+def hand_over(reservation: Reservation) -> None:
+    """Take part in the handover of this thread; if there is none, append and wait at once."""
+    if _running.handover is not None:
+        _running.handover.add(reservation)
+        return
+    reservation.append()
+    reservation.wait()
+
+
+class Fanout:
+    """A consumer that passes on to several: the pipelines of a receiver, or the exporters of a pipeline."""
+
+    def __init__(self, consumers: Sequence[Consumer]) -> None:
+        self._consumers = tuple(consumers)
+
+    def consume(self, data: Telemetry, /) -> None:
+        """See `Consumer`. The first branch that raises decides; then no queue has taken anything."""
+        if _running.handover is not None:  # a fan-out before this one completes or cancels
+            for consumer in self._consumers:
+                consumer.consume(data)
+            return
+        handover = _running.handover = Handover()
+        try:
+            for consumer in self._consumers:
+                consumer.consume(data)
+        except BaseException:
+            handover.cancel()
+            raise
+        finally:
+            _running.handover = None
+        handover.complete()
+
+
+def fan_out(consumers: Sequence[Consumer]) -> Consumer:
+    """Return a consumer for all of `consumers`: the one itself if it is alone."""
+    return consumers[0] if len(consumers) == 1 else Fanout(consumers)

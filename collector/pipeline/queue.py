@@ -1,0 +1,233 @@
+"""The sending queue: what has been taken over from clients and is not delivered yet.
+
+Everything is said in positions. Each record has a sequence number, from 1 up without gaps; a position is the
+sequence number of the last record that is done with. Reading starts behind a position and changes nothing, so
+a batch can be read again; what is delivered is released.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+from uuid import UUID
+
+from collector.model.clock import Clock
+from collector.model.errors import RetryableError
+from collector.model.telemetry import Telemetry
+from collector.pipeline.batching import BatchLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One piece of telemetry in a queue, and its sequence number."""
+
+    sequence: int
+    data: Telemetry
+
+
+class SendingQueue(Protocol):
+    """The queue before one exporter, for one signal. Thread-safe: many append, one reads and releases.
+
+    Putting data in is three steps, so that a request can go into several queues or into none: `reserve` room
+    in each, `append_all` to each, `wait_durable` for each.
+    """
+
+    @property
+    def id(self) -> UUID:
+        """Names this sequence of records for ever: destinations remember positions by it."""
+        ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is in it outlives the process."""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """Bytes it may hold."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of OTLP not released yet."""
+        ...
+
+    @property
+    def items(self) -> int:
+        """Items not released yet."""
+        ...
+
+    @property
+    def released(self) -> int:
+        """The position up to which records were released: where a reader begins."""
+        ...
+
+    @property
+    def last(self) -> int:
+        """The sequence number of the last record appended; 0 if there never was one."""
+        ...
+
+    def oldest_age_s(self) -> float:
+        """How long the oldest record not released has waited; 0 when there is none."""
+        ...
+
+    def reserve(self, size: int, /) -> None:
+        """Set room for `size` bytes aside. A request larger than the whole queue finds room when it is empty.
+
+        Raises:
+            RetryableError: there is no room now (`queue_full`).
+        """
+        ...
+
+    def cancel(self, size: int, /) -> None:
+        """Give back what was reserved and is not going to be appended."""
+        ...
+
+    def append_all(self, pieces: Sequence[Telemetry], /) -> int:
+        """Append all or none of `pieces`, whose bytes the caller has reserved; uses the reservation up.
+
+        Returns:
+            The sequence number of the last one.
+
+        Raises:
+            RetryableError: the medium failed. Nothing was appended, the reservation is given back.
+        """
+        ...
+
+    def wait_durable(self, sequence: int, /) -> None:
+        """Return when the record and all before it would survive what this queue is made to survive.
+
+        Raises:
+            RetryableError: that cannot be promised.
+        """
+        ...
+
+    def read(self, after: int, limits: BatchLimits, /) -> list[Record]:
+        """Return the records behind position `after` that make one batch: until full, at least one if any."""
+        ...
+
+    def release(self, upto: int, /) -> None:
+        """Declare all records up to position `upto` done with. A hint: after a crash some may come again."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and locks. Safe twice."""
+        ...
+
+
+class MemoryQueue:
+    """A sending queue in memory: what is in it ends with the process, and so does its id."""
+
+    durable = False
+
+    def __init__(self, capacity: int, clock: Clock, *, queue_id: UUID | None = None) -> None:
+        # From the system's randomness and not from a seedable one: two processes with the same id would take
+        # each other's positions in the database for their own, and skip what they have not sent.
+        self._id = queue_id or uuid.uuid4()
+        self._capacity = capacity
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Record, float]] = deque()  # with the time of arrival
+        self._last = 0
+        self._released = 0
+        self._reserved = 0
+        self._size = 0
+        self._items = 0
+
+    @property
+    def id(self) -> UUID:
+        """See `SendingQueue`."""
+        return self._id
+
+    @property
+    def capacity(self) -> int:
+        """See `SendingQueue`."""
+        return self._capacity
+
+    @property
+    def size(self) -> int:
+        """See `SendingQueue`."""
+        return self._size
+
+    @property
+    def items(self) -> int:
+        """See `SendingQueue`."""
+        return self._items
+
+    @property
+    def released(self) -> int:
+        """See `SendingQueue`."""
+        return self._released
+
+    @property
+    def last(self) -> int:
+        """See `SendingQueue`."""
+        return self._last
+
+    def oldest_age_s(self) -> float:
+        """See `SendingQueue`."""
+        with self._lock:
+            return self._clock.monotonic() - self._waiting[0][1] if self._waiting else 0.0
+
+    def reserve(self, size: int, /) -> None:
+        """See `SendingQueue`."""
+        with self._lock:
+            taken = self._size + self._reserved
+            if taken and taken + size > self._capacity:
+                raise RetryableError(
+                    f"the sending queue is full: {taken} of {self._capacity} bytes are taken",
+                    reason="queue_full",
+                )
+            self._reserved += size
+
+    def cancel(self, size: int, /) -> None:
+        """See `SendingQueue`."""
+        with self._lock:
+            self._reserved -= size
+
+    def append_all(self, pieces: Sequence[Telemetry], /) -> int:
+        """See `SendingQueue`."""
+        with self._lock:
+            now = self._clock.monotonic()
+            for data in pieces:
+                self._last += 1
+                self._waiting.append((Record(self._last, data), now))
+                self._reserved -= data.size
+                self._size += data.size
+                self._items += data.items
+            return self._last
+
+    def wait_durable(self, sequence: int, /) -> None:
+        """Nothing to wait for: it is in memory."""
+
+    def read(self, after: int, limits: BatchLimits, /) -> list[Record]:
+        """See `SendingQueue`."""
+        with self._lock:
+            records: list[Record] = []
+            items = size = 0
+            for record, _ in islice(self._waiting, after - self._released, None):
+                items += record.data.items
+                size += record.data.size
+                if records and not limits.fits(items, size):
+                    break
+                records.append(record)
+                if limits.full(items, size):
+                    break
+            return records
+
+    def release(self, upto: int, /) -> None:
+        """See `SendingQueue`."""
+        with self._lock:
+            while self._waiting and self._waiting[0][0].sequence <= upto:
+                record, _ = self._waiting.popleft()
+                self._released = record.sequence
+                self._size -= record.data.size
+                self._items -= record.data.items
+
+    def close(self) -> None:
+        """Nothing to let go of."""
