@@ -55,7 +55,7 @@ def main() -> None:
     def send() -> None:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
         with grpc.insecure_channel(endpoint, options) as channel:
-            export = channel.unary_unary(method)
+            export = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
             while (request := next_request()) is not None:
                 while True:
                     try:
