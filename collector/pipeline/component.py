@@ -183,6 +183,7 @@ class HttpLimits:
     """What a slow or hostile client may take. Seconds, except where the name says otherwise."""
 
     read_header_timeout_s: float = 10.0
+    write_timeout_s: float = 30.0  # how long a client may leave an answer unread
     idle_timeout_s: float = 60.0
     connections_max: int = 1000
 

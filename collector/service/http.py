@@ -1,0 +1,164 @@
+"""Where everything HTTP is served: one event loop in one supervised thread, any number of listeners on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from collector.pipeline.component import ASGI, HttpLimits, StartError, Thread
+from collector.pipeline.endpoint import Endpoint, bind
+
+if TYPE_CHECKING:
+    import socket
+
+    from uvicorn.server import ServerState
+
+T = TypeVar("T")
+
+# How long the caller waits for the loop beyond the time it gave it: the loop may be busy, but not for ever.
+_PATIENCE_S: Final = 5.0
+
+
+class HttpLoop:
+    """An `HttpHost`. The thread and the loop begin with the first listener and end with `close()`."""
+
+    def __init__(self, spawn: Callable[[str, Callable[[], None]], Thread]) -> None:
+        self._spawn = spawn
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
+        self._closed = False
+
+    def serve(self, app: ASGI, endpoint: str, limits: HttpLimits) -> Listener:
+        """See `HttpHost`."""
+        try:
+            where = Endpoint.parse(endpoint)
+        except ValueError as error:
+            raise StartError(str(error)) from error
+        sockets = bind(where)
+        try:
+            loop = self._running_loop()
+            return _call(loop, _listen(loop, app, where, sockets, limits), _PATIENCE_S)
+        except BaseException:
+            for listening in sockets:
+                listening.close()
+            raise
+
+    def close(self) -> None:
+        """End the loop and its thread; listeners that were not stopped lose their connections. Safe twice."""
+        with self._lock:
+            self._closed = True
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(loop.stop)
+            thread.join(_PATIENCE_S)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._closed:
+                raise StartError("the HTTP host is shut down")
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+
+                def body() -> None:
+                    asyncio.set_event_loop(loop)
+                    try:
+                        loop.run_forever()
+                    finally:
+                        _cancel_all(loop)
+                        loop.close()
+
+                self._thread = self._spawn("http", body)
+                self._loop = loop
+            return self._loop
+
+
+class Listener:
+    """An `HttpListener`: one application at one endpoint."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        endpoint: Endpoint,
+        servers: list[asyncio.Server],
+        state: ServerState,
+    ) -> None:
+        self._loop = loop
+        self._endpoint = endpoint
+        self._servers = servers
+        self._state = state
+        self._stopped = False
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port` as bound."""
+        return str(self._endpoint)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._state.connections)
+
+    def stop(self, grace_s: float) -> None:
+        """See `HttpListener`."""
+        if self._stopped or self._loop.is_closed():
+            return
+        self._stopped = True
+        with contextlib.suppress(RuntimeError):  # the loop ended in between: nothing is left to stop
+            _call(self._loop, self._stop(grace_s), grace_s + _PATIENCE_S)
+
+    async def _stop(self, grace_s: float) -> None:
+        for server in self._servers:
+            server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()  # closes it if idle; else after the answer it is working on
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=grace_s)
+        # First the connections, then what works for them: a cancelled request that could still answer would
+        # answer 500, and a client throws away what was answered by 500. No answer at all is sent again.
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # one turn of the loop, in which they learn of it
+        for task in list(self._state.tasks):
+            task.cancel()
+
+
+async def _listen(
+    loop: asyncio.AbstractEventLoop,
+    app: ASGI,
+    endpoint: Endpoint,
+    sockets: list[socket.socket],
+    limits: HttpLimits,
+) -> Listener:
+    # Not before it is needed: see http_protocol.
+    from uvicorn.server import ServerState
+
+    from collector.service.http_protocol import LimitedProtocol, protocol_config
+
+    config = protocol_config(app)
+    state = ServerState()
+    servers = [
+        await loop.create_server(
+            lambda: LimitedProtocol(config, state, limits, loop), sock=listening, backlog=1024
+        )
+        for listening in sockets
+    ]
+    port = sockets[0].getsockname()[1]
+    return Listener(loop, Endpoint(endpoint.host, port), servers, state)
+
+
+def _call(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    return asyncio.run_coroutine_threadsafe(work, loop).result(timeout_s)
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
