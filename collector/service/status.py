@@ -21,10 +21,14 @@ _SEVERITY = {State.OK: 0, State.STOPPED: 1, State.STARTING: 2, State.DEGRADED: 3
 
 @dataclass(frozen=True, slots=True)
 class ComponentKey:
-    """Which component: its kind, and its name (for a processor with its pipeline: there is one per pipeline)."""
+    """Which component: its kind and its name, and which of several instances.
+
+    `scope` is the pipeline of a processor and the signal of an exporter's sender.
+    """
 
     kind: str
     name: str
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,12 @@ class Statuses:
             same = before is not None and before.state is state
             since = before.since_unix_nano if before and same else self._clock.unix_nano()
             self._by_key[key] = Status(state, message, since)
-            up = 1 if state is State.OK else 0
-            self._meters.component_state.labels(key.kind, key.name).set(up)
+            up = all(
+                status.state is State.OK
+                for other, status in self._by_key.items()
+                if (other.kind, other.name) == (key.kind, key.name)
+            )
+            self._meters.component_state.labels(key.kind, key.name).set(int(up))
         return before
 
     def state(self, key: ComponentKey) -> State:

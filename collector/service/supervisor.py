@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from collector.model.clock import Clock
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -72,6 +74,19 @@ class Supervisor:
     def stop(self, reason: str, *, failed: bool = False) -> None:
         """Ask the main thread to end the service. From any thread."""
         self._events.put(Stop(reason, failed))
+
+    def exit_at(self, deadline: float, clock: Clock) -> None:
+        """End the process with exit code 1 if it still runs at the monotonic time `deadline`.
+
+        For a component whose `shutdown` hangs: an orchestrator would kill it later, and say less.
+        """
+
+        def watch() -> None:
+            threading.Event().wait(max(0.0, deadline - clock.monotonic()))
+            self._log.error("The stop took too long: exiting.", threads=self.running())
+            os._exit(1)
+
+        threading.Thread(target=watch, name="deadline", daemon=True).start()
 
     def next_event(self, timeout_s: float) -> Event | None:
         """Wait for the next event; None if there was none for `timeout_s`. For the main thread."""

@@ -1,0 +1,266 @@
+"""From configuration to connected parts: built back to front, started back to front, stopped front to back.
+
+    receiver ─▶ processors of the pipeline ─▶ fan-out ─▶ sender (queue + thread) ─▶ exporter
+
+A receiver is one instance for all pipelines that name it; a processor is one instance per pipeline; an exporter
+is one instance, with one sender per signal.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from collector.model.signal import Signal
+from collector.pipeline.component import Component, Consumer, Exporter, Settings, State
+from collector.pipeline.fanout import fan_out
+from collector.pipeline.queue import MemoryQueue, SendingQueue
+from collector.pipeline.sender import Sender
+from collector.service.status import ComponentKey
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from collector.model.clock import Clock
+    from collector.model.identity import ComponentID
+    from collector.pipeline.admission import ByteBudget
+    from collector.pipeline.batching import BatchLimits
+    from collector.pipeline.component import HttpHost, Thread
+    from collector.pipeline.observe import Meters
+    from collector.service.config import ComponentConfig, Config, PipelineConfig
+    from collector.service.status import Statuses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What all components share: see `Settings`."""
+
+    clock: Clock
+    rng: random.Random
+    log: FilteringBoundLogger
+    meters: Meters
+    statuses: Statuses
+    budget: ByteBudget
+    http: HttpHost
+    spawn: Callable[[str, Callable[[], None]], Thread]
+
+    def settings(self, component_id: ComponentID, kind: str, *, scope: str = "") -> Settings:
+        """The settings of one component; `scope` tells instances of the same configuration apart."""
+        key = ComponentKey(kind, str(component_id), scope)
+        log = self.log.bind(component=str(component_id), kind=kind)
+        return Settings(
+            id=component_id,
+            kind=kind,
+            clock=self.clock,
+            rng=random.Random(self.rng.getrandbits(64)),  # noqa: S311  jitter, not secrets
+            log=log,
+            meters=self.meters,
+            budget=self.budget,
+            http=self.http,
+            spawn=self.spawn,
+            report=self.statuses.reporter(key, log),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A component in its place."""
+
+    key: ComponentKey
+    component: Component
+    report: Callable[[State, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SenderNode:
+    """A sender in its place, with the queue it reads."""
+
+    key: ComponentKey
+    component: Sender
+    report: Callable[[State, str], None]
+    signal: Signal
+    queue: SendingQueue
+    limits: BatchLimits
+
+
+class Graph:
+    """All components of one configuration. Built by `build`."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.extensions: list[Node] = []
+        self.exporters: dict[ComponentID, Node] = {}
+        self.senders: dict[tuple[ComponentID, Signal], SenderNode] = {}
+        self.processors: list[Node] = []  # in the order in which data meets them, pipeline after pipeline
+        self.receivers: dict[ComponentID, Node] = {}
+        self._started: list[Node | SenderNode] = []
+
+    def start(self) -> None:
+        """Start what is behind before what is in front of it.
+
+        Raises:
+            StartError: of the component that cannot; those started before are stopped again.
+        """
+        order: list[Node | SenderNode] = [
+            *self.extensions,
+            *self.exporters.values(),
+            *self.senders.values(),
+            *reversed(self.processors),
+            *self.receivers.values(),
+        ]
+        for node in order:
+            self._started.append(node)
+            try:
+                node.component.start()
+            except BaseException:
+                node.report(State.FAILED, "could not start")
+                self.stop(until=self._house.clock.monotonic())
+                raise
+            if self._house.statuses.state(node.key) is State.STARTING:
+                node.report(State.OK, "")
+
+    def stop(self, until: float) -> bool:
+        """Stop in the order in which data flows; each part drains into the next, which is still alive.
+
+        Args:
+            until: Monotonic time at which what is still queued is given up.
+
+        Returns:
+            Whether every component stopped without an error.
+        """
+        clean = self._shutdown(self.receivers.values())
+        clean &= self._shutdown(self.processors)
+        for sender in self.senders.values():
+            sender.component.drain(until)
+        clean &= self._shutdown(self.senders.values())
+        clean &= self._shutdown(self.exporters.values())
+        clean &= self._shutdown(self.extensions)
+        return clean
+
+    def _shutdown(self, nodes: Iterable[Node | SenderNode]) -> bool:
+        clean = True
+        for node in nodes:
+            try:
+                node.component.shutdown()
+            except Exception:  # one that fails to stop must not keep the others from it
+                clean = False
+                self._house.log.exception("A component failed to stop.", component=node.key.name)
+            node.report(State.STOPPED, "")
+        return clean
+
+    def writable(self) -> bool:
+        """Whether every sending queue has room."""
+        return all(sender.queue.size < sender.queue.capacity for sender in self.senders.values())
+
+
+def build(config: Config, house: House) -> Graph:
+    """Create every component that a pipeline uses, and connect them. Nothing is started."""
+    graph = Graph(house)
+    limits = batch_limits(config)
+    heads: dict[tuple[ComponentID, Signal], list[Consumer]] = {}
+    for extension_id in config.extensions_started:
+        settings = house.settings(extension_id, "extension")
+        entry = config.extensions[extension_id]
+        graph.extensions.append(_node(settings, entry.factory.create(settings, entry.config)))
+    for pipeline_id, pipeline in config.pipelines.items():
+        tails = [
+            _sender(graph, house, config.exporters[exporter_id], pipeline.signal, limits)
+            for exporter_id in pipeline.exporters
+        ]
+        head = fan_out(tails)
+        chain: list[Node] = []
+        for processor_id in reversed(pipeline.processors):
+            entry = config.processors[processor_id]
+            settings = house.settings(processor_id, "processor", scope=str(pipeline_id))
+            head = entry.factory.create(settings, entry.config, head)
+            chain.insert(0, _node(settings, head, scope=str(pipeline_id)))
+        graph.processors += chain
+        for receiver_id in pipeline.receivers:
+            heads.setdefault((receiver_id, pipeline.signal), []).append(head)
+    for receiver_id in dict.fromkeys(receiver_id for receiver_id, _ in heads):
+        consumers = {
+            signal: fan_out(heads[receiver_id, signal]) for signal in Signal if (receiver_id, signal) in heads
+        }
+        entry = config.receivers[receiver_id]
+        settings = house.settings(receiver_id, "receiver")
+        graph.receivers[receiver_id] = _node(
+            settings, entry.factory.create(settings, entry.config, consumers)
+        )
+    return graph
+
+
+def _node(settings: Settings, component: Component, *, scope: str = "") -> Node:
+    return Node(ComponentKey(settings.kind, str(settings.id), scope), component, settings.report)
+
+
+def _sender(
+    graph: Graph,
+    house: House,
+    entry: ComponentConfig,
+    signal: Signal,
+    limits: Mapping[tuple[ComponentID, Signal], BatchLimits],
+) -> Sender:
+    """The sender of an exporter for `signal`: made when first asked for, and the exporter with it."""
+    if (entry.id, signal) in graph.senders:
+        return graph.senders[entry.id, signal].component
+    if entry.id not in graph.exporters:
+        settings = house.settings(entry.id, "exporter")
+        graph.exporters[entry.id] = _node(settings, entry.factory.create(settings, entry.config))
+    exporter: Any = graph.exporters[entry.id].component
+    return _new_sender(graph, house, entry, exporter, signal, limits.get((entry.id, signal)))
+
+
+def _new_sender(
+    graph: Graph,
+    house: House,
+    entry: ComponentConfig,
+    exporter: Exporter,
+    signal: Signal,
+    limits: BatchLimits | None,
+) -> Sender:
+    settings = house.settings(entry.id, "exporter", scope=signal.value)
+    queue = MemoryQueue(entry.config.sending_queue.queue_size, house.clock)
+    effective = entry.config.batch_limits(limits)
+    sender = Sender(settings, exporter, signal, queue, entry.config, effective)
+    key = ComponentKey("exporter", str(entry.id), signal.value)
+    graph.senders[entry.id, signal] = SenderNode(key, sender, settings.report, signal, queue, effective)
+    return sender
+
+
+class BatchLimitsConflictError(Exception):
+    """Two pipelines ask one exporter's queue to batch in two ways; the message says which."""
+
+
+def batch_limits(config: Config) -> dict[tuple[ComponentID, Signal], BatchLimits]:
+    """How each exporter's queue shall batch, as the `batch` processors in front of it say.
+
+    The last batch processor of a pipeline decides. Pipelines without one have no say.
+
+    Raises:
+        BatchLimitsConflictError: two pipelines that share the queue of an exporter differ.
+    """
+    said: dict[tuple[ComponentID, Signal], tuple[Any, BatchLimits]] = {}
+    for pipeline_id, pipeline in config.pipelines.items():
+        limits = _pipeline_limits(config, pipeline)
+        if limits is None:
+            continue
+        for exporter_id in pipeline.exporters:
+            other_id, other = said.setdefault((exporter_id, pipeline.signal), (pipeline_id, limits))
+            if other != limits:
+                raise BatchLimitsConflictError(
+                    f"pipelines {str(other_id)!r} and {str(pipeline_id)!r} share the queue of exporter "
+                    f"{str(exporter_id)!r}, but their batch processors differ: use the same one in both, or "
+                    f"give each pipeline an exporter of its own ('{exporter_id.type}/name')"
+                )
+    return {key: limits for key, (_, limits) in said.items()}
+
+
+def _pipeline_limits(config: Config, pipeline: PipelineConfig) -> BatchLimits | None:
+    for processor_id in reversed(pipeline.processors):
+        entry = config.processors[processor_id]
+        if entry.factory.batch_limits is not None:
+            limits: BatchLimits = entry.factory.batch_limits(entry.config)
+            return limits
+    return None
