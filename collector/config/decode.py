@@ -135,10 +135,10 @@ class _Decoder:
             option = known.unsupported[key]
             self.problems.append(
                 Problem(
-                    message=f"option {key!r} is not supported"
+                    message=f"option {key!r} of otelcol is not supported"
                     + (" and has no effect" if option.harmless else ""),
                     place=place,
-                    label=f"in otelcol: {option.effect}",
+                    label=option.effect,
                     severity="warning" if option.harmless else "error",
                 )
             )

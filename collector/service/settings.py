@@ -1,0 +1,117 @@
+"""The options under `service:`, in otelcol's shape where it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from collector.config.option import Unsupported, option
+from collector.config.types import ByteSize, Duration
+from collector.pipeline.endpoint import endpoint_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogsConfig:
+    """What the daemon says about itself, on standard error."""
+
+    level: Literal["debug", "info", "warn", "error"] = option(
+        "info", doc="Least severe level that is written."
+    )
+    encoding: Literal["auto", "console", "json"] = option(
+        "auto", doc="`auto` is console on a terminal and JSON lines elsewhere."
+    )
+    UNSUPPORTED: ClassVar = (
+        Unsupported("output_paths", "the log would go to these files; here it goes to standard error"),
+        Unsupported("error_output_paths", "the logger's own errors would go there", harmless=True),
+        Unsupported("development", "warnings would carry stack traces", harmless=True),
+        Unsupported(
+            "disable_caller", "lines would have no source position; they have none here", harmless=True
+        ),
+        Unsupported(
+            "disable_stacktrace", "errors would carry no stack trace; here only bugs do", harmless=True
+        ),
+        Unsupported(
+            "sampling",
+            "repeated lines would be thinned out by these numbers; here they always are",
+            harmless=True,
+        ),
+        Unsupported("initial_fields", "these fields would be added to every line"),
+        Unsupported("processors", "the daemon's own log would be exported as OTLP"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """What the daemon counts about itself: at `/metrics` of the admin server."""
+
+    level: Literal["none", "basic", "normal", "detailed"] = option(
+        "normal", doc="As in otelcol; `none` switches `/metrics` off, the others are one here."
+    )
+    UNSUPPORTED: ClassVar = (
+        Unsupported(
+            "readers",
+            "own metrics would be exposed or pushed there; here they are at /metrics of service.admin.endpoint",
+        ),
+        Unsupported(
+            "address",
+            "own metrics would be exposed there; here they are at /metrics of service.admin.endpoint",
+        ),
+        Unsupported("views", "own metrics would be renamed or left out"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryConfig:
+    """The daemon's own telemetry."""
+
+    logs: LogsConfig = option(default_factory=LogsConfig, doc="Its log.")
+    metrics: MetricsConfig = option(default_factory=MetricsConfig, doc="Its metrics.")
+    UNSUPPORTED: ClassVar = (
+        Unsupported("traces", "the daemon's own traces would be exported"),
+        Unsupported("resource", "own telemetry would carry these attributes"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminConfig:
+    """The admin server: `/livez`, `/readyz`, `/healthz`, `/metrics`."""
+
+    endpoint: str = option(
+        "127.0.0.1:13133",
+        doc="`host:port`. For probes of a kubelet it has to be an address of the pod: 0.0.0.0:13133.",
+        parse=endpoint_text,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineBody:
+    """The parts of one pipeline, in the order in which data passes them."""
+
+    receivers: tuple[str, ...] = option((), doc="Where its data comes from; at least one.")
+    processors: tuple[str, ...] = option((), doc="What happens to it, in this order.")
+    exporters: tuple[str, ...] = option((), doc="Where each item goes; at least one.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig:
+    """The daemon as a whole: which of the defined components run, and how they are connected."""
+
+    pipelines: Mapping[str, PipelineBody] = option(
+        default_factory=dict, doc="By name: a signal (traces, metrics, logs), or signal/name."
+    )
+    extensions: tuple[str, ...] = option((), doc="Extensions to start, in this order.")
+    admin: AdminConfig = option(default_factory=AdminConfig, doc="Health and metrics over HTTP.")
+    telemetry: TelemetryConfig = option(
+        default_factory=TelemetryConfig, doc="What the daemon says of itself."
+    )
+    shutdown_timeout: Duration = option(
+        Duration(20),
+        doc="Longest time from SIGTERM to the end; what is not stored by then is named in the log. "
+        "Keep it below the pod's terminationGracePeriodSeconds.",
+    )
+    in_flight_size_max: ByteSize = option(
+        ByteSize(128 * 1024 * 1024),
+        doc="Bytes of requests between arrival and answer, in all receivers together; more are refused, retryable.",
+        minimum=1024,
+    )
