@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from collector.components import instead
 from collector.config.decode import InvalidValue, decode
 from collector.config.diagnostics import ConfigError, Place, Problem, did_you_mean
 from collector.config.load import Source
@@ -22,7 +23,6 @@ from collector.pipeline.component import (
     ProcessorFactory,
     ReceiverFactory,
 )
-from collector.service.known import INSTEAD
 from collector.service.settings import ServiceConfig
 
 Factory = ReceiverFactory | ProcessorFactory | ExporterFactory | ExtensionFactory
@@ -166,8 +166,7 @@ class _Reader:
         for key, entry in root.entries.items():
             if key == "connectors":
                 if not _is_empty(entry.value):
-                    label = "one pipeline would lead into another; let both name the same receiver"
-                    self.error("connectors of otelcol are not supported", entry.key, label)
+                    self.error("unknown section 'connectors'", entry.key, instead("connector", "") or "")
             elif key in ("pipelines", "telemetry", "admin", "shutdown_timeout"):
                 self.error(f"unknown section {key!r}", entry.key, "it belongs under service")
             elif key not in known:
@@ -209,9 +208,9 @@ class _Reader:
     def unknown_type(self, name: str, section: str, kind: str, place: Place) -> None:
         """Report a component type that does not exist."""
         available = f"{section} available: {', '.join(sorted(self.factories[section])) or 'none'}"
-        instead = INSTEAD[kind].get(name)
-        if instead is not None:
-            self.error(f"{kind} {name!r} of otelcol does not exist here", place, instead, available)
+        if (advice := instead(kind, name)) is not None:
+            what, _, remedy = advice.partition(": ")
+            self.error(what, place, remedy, available)
             return
         label = did_you_mean(name, self.factories[section])
         elsewhere = [other for part, other in _SECTIONS.items() if name in self.factories[part]]
