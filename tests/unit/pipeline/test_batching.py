@@ -1,0 +1,42 @@
+"""The triggers of a batch."""
+
+from __future__ import annotations
+
+from collector.pipeline.batching import BatchLimits
+
+LIMITS = BatchLimits(items_min=100, items_max=200, interval_s=2.0, bytes_max=1000)
+
+
+def test_limits_wait_for_the_rest_of_the_interval() -> None:
+    """What is not full waits until the oldest is as old as the interval."""
+    assert LIMITS.wait_s(99, 999, 0.5) == 1.5
+
+
+def test_limits_send_at_once_when_enough_items_wait() -> None:
+    """`items_min` items are a batch."""
+    assert LIMITS.wait_s(100, 10, 0.0) == 0.0
+
+
+def test_limits_send_at_once_when_enough_bytes_wait() -> None:
+    """`bytes_max` bytes are a batch, however few items they are."""
+    assert LIMITS.wait_s(1, 1000, 0.0) == 0.0
+
+
+def test_limits_send_at_once_when_the_oldest_is_old() -> None:
+    """A clock that has gone past the interval gives no negative wait."""
+    assert LIMITS.wait_s(1, 1, 7.0) == 0.0
+
+
+def test_limits_without_items_min_wait_for_the_maximum_or_the_interval() -> None:
+    """`items_min: 0` is no trigger: otelcol's `send_batch_size: 0`."""
+    limits = BatchLimits(items_min=0, items_max=200, interval_s=2.0)
+    assert (limits.full(199, 1), limits.full(200, 1)) == (False, True)
+    assert not BatchLimits(items_min=0).full(1_000_000, 1)
+
+
+def test_limits_fit_up_to_and_including_the_maxima() -> None:
+    """A maximum is allowed, more is not; 0 items is no maximum."""
+    assert LIMITS.fits(200, 1000)
+    assert not LIMITS.fits(201, 1)
+    assert not LIMITS.fits(1, 1001)
+    assert BatchLimits(items_max=0).fits(1_000_000, 1)

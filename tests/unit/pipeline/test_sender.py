@@ -1,0 +1,508 @@
+"""The sender, turn by turn, with a clock that tests move: batches, retries, positions, counts, the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from collector.config.types import Duration
+from collector.model.clock import SystemClock
+from collector.model.errors import PermanentError, RetryableError
+from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
+from collector.pipeline.batching import BatchLimits
+from collector.pipeline.component import Batch, State
+from collector.pipeline.queue import MemoryQueue
+from collector.pipeline.sender import Sender
+from collector.pipeline.sender_config import RetryConfig, SenderConfig
+from tests.support.components import (
+    House,
+    PositionedExporter,
+    RecordingExporter,
+    bodies,
+    logs,
+    make_house,
+)
+from tests.support.eventually import eventually
+from tests.support.fake_clock import FakeClock
+
+STEADY = RetryConfig(randomization_factor=0.0)
+NOW = BatchLimits(items_min=1, interval_s=0.0)
+
+
+class DurableQueue(MemoryQueue):
+    """A memory queue that says of itself what a disk queue does."""
+
+    durable = True
+
+
+@dataclass
+class Bench:
+    """A sender with everything around it, driven by hand."""
+
+    clock: FakeClock
+    house: House
+    queue: MemoryQueue
+    sender: Sender
+
+    def counts(self) -> dict[str, float]:
+        labels = {"exporter": "test", "otel_signal": "logs"}
+        dropped = {
+            f"dropped {sample.labels['reason']}": sample.value
+            for metric in self.house.meters.registry.collect()
+            for sample in metric.samples
+            if sample.name == "collector_exporter_dropped_items_total"
+            and sample.labels.items() >= labels.items()
+        }
+        counted = {
+            "enqueued": self.house.sample("collector_exporter_enqueued_log_records_total", exporter="test"),
+            "sent": self.house.sample("otelcol_exporter_sent_log_records_total", exporter="test"),
+            "queued": self.house.sample("collector_exporter_queue_items", exporter="test", data_type="logs"),
+            **dropped,
+        }
+        return {name: value for name, value in counted.items() if value}
+
+    def turn_until_quiet(self) -> float | None:
+        """Take turns while something is due; return the wait after it."""
+        for _ in range(1000):
+            wait_s = self.sender.turn()
+            if wait_s != 0.0:
+                return wait_s
+        raise AssertionError("the sender never rests")
+
+
+def bench(
+    exporter: RecordingExporter,
+    *,
+    limits: BatchLimits = NOW,
+    retry: RetryConfig = STEADY,
+    queue_type: Callable[[int, FakeClock], MemoryQueue] = MemoryQueue,
+) -> Bench:
+    clock = FakeClock()
+    house = make_house("test", "exporter", clock=clock)
+    queue = queue_type(1_000_000, clock)
+    config = SenderConfig(retry_on_failure=retry)
+    return Bench(clock, house, queue, Sender(house.settings, exporter, Signal.LOGS, queue, config, limits))
+
+
+def away(_batch: Batch) -> None:
+    raise RetryableError("the database is away", reason="unreachable")
+
+
+def refusing(*poison: str) -> Callable[[Batch], None]:
+    """Refuse for ever any batch that has one of these bodies in it."""
+
+    def behaviour(batch: Batch) -> None:
+        found = {body for record in batch.records for body in bodies(record)} & set(poison)
+        if found:
+            raise PermanentError(f"cannot store {sorted(found)}", reason="data")
+
+    return behaviour
+
+
+# --- batches
+
+
+def test_sender_waits_for_the_interval() -> None:
+    """Few items leave together when the oldest has waited long enough, and not before."""
+    exporter = RecordingExporter()
+    test = bench(exporter, limits=BatchLimits(items_min=10, interval_s=1.0))
+    test.sender.consume(logs("a"))
+    test.clock.advance(0.75)
+    test.sender.consume(logs("b"))
+    assert test.turn_until_quiet() == 0.25
+    assert exporter.attempts == []
+    test.clock.advance(0.25)
+    test.turn_until_quiet()
+    assert exporter.delivered() == ["a", "b"]
+    assert len(exporter.batches) == 1
+
+
+def test_sender_sends_a_full_batch_at_once() -> None:
+    """`items_min` items do not wait; what is behind them does."""
+    exporter = RecordingExporter()
+    test = bench(exporter, limits=BatchLimits(items_min=4, interval_s=1.0))
+    for pair in ("ab", "cd", "ef"):
+        test.sender.consume(logs(*pair))
+    test.turn_until_quiet()
+    assert [*"abcd"] == exporter.delivered()
+    assert test.queue.items == 2
+
+
+def test_sender_numbers_batches_by_positions() -> None:
+    """A batch covers (start, end] of its queue, and the next begins where it ends."""
+    exporter = RecordingExporter()
+    test = bench(exporter, limits=BatchLimits(items_min=2, interval_s=0.0))
+    for body in "abc":
+        test.sender.consume(logs(body))
+    test.turn_until_quiet()
+    assert [(batch.start, batch.end) for batch in exporter.batches] == [(0, 2), (2, 3)]
+    assert {batch.queue_id for batch in exporter.batches} == {test.queue.id}
+
+
+def test_sender_splits_what_is_larger_than_a_batch_may_be() -> None:
+    """One large request becomes several records, none above `items_max`; nothing is lost between them."""
+    exporter = RecordingExporter()
+    test = bench(exporter, limits=BatchLimits(items_min=2, items_max=3, interval_s=0.0))
+    test.sender.consume(logs(*"abcdefg"))
+    test.turn_until_quiet()
+    assert all(batch.items <= 3 for batch in exporter.batches)
+    assert [*"abcdefg"] == exporter.delivered()
+    assert test.counts() == {"enqueued": 7, "sent": 7}
+
+
+def test_sender_takes_no_place_for_nothing() -> None:
+    """An empty request is answered and forgotten."""
+    test = bench(RecordingExporter())
+    test.sender.consume(Telemetry(Signal.LOGS, b"", 0))
+    assert test.queue.last == 0
+
+
+# --- retries
+
+
+def test_sender_retries_until_the_destination_is_back() -> None:
+    """An outage of any length delays, counts and says so; then the same batch is delivered once."""
+    exporter = RecordingExporter(away)
+    test = bench(exporter)
+    test.sender.consume(logs("a"))
+    assert [_wait_and_advance(test) for _ in range(3)] == [1.0, 1.5, 2.25]
+    assert test.house.state() is State.DEGRADED
+    assert "1 items are waiting" in test.house.reports[-1][1]
+    exporter.behaviour = lambda batch: None
+    test.turn_until_quiet()
+    assert exporter.delivered() == ["a"]
+    assert test.house.state() is State.OK
+    assert test.counts() == {"enqueued": 1, "sent": 1}
+    retries = test.house.sample(
+        "collector_exporter_retries_total", exporter="test", otel_signal="logs", reason="unreachable"
+    )
+    assert retries == 3
+
+
+def _wait_and_advance(test: Bench) -> float:
+    wait_s = test.turn_until_quiet()
+    assert wait_s is not None
+    test.clock.advance(wait_s)
+    return wait_s
+
+
+def test_sender_makes_no_attempt_before_its_time() -> None:
+    """A wake-up by new data does not shorten the pause of an overloaded destination."""
+    exporter = RecordingExporter(away)
+    test = bench(exporter)
+    test.sender.consume(logs("a"))
+    test.turn_until_quiet()
+    test.sender.consume(logs("b"))
+    assert test.turn_until_quiet() == 1.0
+    assert len(exporter.attempts) == 1
+
+
+def test_sender_drops_after_max_elapsed_time_if_told_to() -> None:
+    """Each batch has its own time; what is dropped is counted with its reason."""
+    exporter = RecordingExporter(away)
+    test = bench(exporter, retry=RetryConfig(randomization_factor=0.0, max_elapsed_time=Duration(1.2)))
+    test.sender.consume(logs("a", "b"))
+    _wait_and_advance(test)
+    test.turn_until_quiet()
+    assert test.counts() == {"enqueued": 2, "dropped retry_expired": 2}
+    assert test.house.sample("otelcol_exporter_send_failed_log_records_total", exporter="test") == 2
+    test.sender.consume(logs("c"))
+    assert test.turn_until_quiet() == 1.0
+
+
+def test_sender_drops_at_once_with_retries_disabled() -> None:
+    """One attempt, then counted as dropped."""
+    test = bench(RecordingExporter(away), retry=RetryConfig(enabled=False))
+    test.sender.consume(logs("a"))
+    test.turn_until_quiet()
+    assert test.counts() == {"enqueued": 1, "dropped retry_disabled": 1}
+
+
+# --- refused for ever
+
+
+def test_sender_drops_the_bad_record_alone() -> None:
+    """A batch that is refused is halved until the bad record stands alone; all others are delivered once."""
+    exporter = RecordingExporter(refusing("5"))
+    test = bench(exporter, limits=BatchLimits(items_min=64, interval_s=1.0))
+    for number in range(64):
+        test.sender.consume(logs(str(number)))
+    test.turn_until_quiet()
+    assert [str(number) for number in range(64) if number != 5] == exporter.delivered()
+    assert test.counts() == {"enqueued": 64, "sent": 63, "dropped data": 1}
+    assert len(exporter.attempts) == 13  # the whole; then per halving the bad half and the good one
+    assert exporter.batches[-1].end == 64
+
+
+def test_sender_halves_in_the_order_of_positions() -> None:
+    """Each part begins where the one before ended, past what was dropped: a store can check it."""
+    exporter = PositionedExporter(refusing("b", "g"))
+    test = bench(exporter, limits=BatchLimits(items_min=8, interval_s=1.0))
+    for body in "abcdefgh":
+        test.sender.consume(logs(body))
+    test.turn_until_quiet()
+    assert [*"acdefh"] == exporter.delivered()
+    assert exporter.positions == {test.queue.id: 8}
+
+
+def test_sender_retries_inside_a_halved_batch() -> None:
+    """An outage between two halves loses and doubles nothing."""
+    exporter = RecordingExporter(refusing("c"))
+    test = bench(exporter, limits=BatchLimits(items_min=4, interval_s=1.0))
+    for body in "abcd":
+        test.sender.consume(logs(body))
+    assert test.sender.turn() == 0.0  # refused as a whole
+    assert test.sender.turn() == 0.0  # a, b
+    exporter.behaviour = away
+    assert test.turn_until_quiet() == 1.0
+    test.clock.advance(1.0)
+    exporter.behaviour = refusing("c")
+    test.turn_until_quiet()
+    assert [*"abd"] == exporter.delivered()
+
+
+# --- our bugs
+
+
+def test_sender_survives_an_exporter_that_fails_unexpectedly() -> None:
+    """A bug is retried twice, then its records are set apart like refused ones; the rest goes on."""
+
+    def buggy(batch: Batch) -> None:
+        if any("b" in bodies(record) for record in batch.records):
+            raise KeyError("b")
+
+    exporter = RecordingExporter(buggy)
+    test = bench(exporter, limits=BatchLimits(items_min=3, interval_s=1.0))
+    for body in "abc":
+        test.sender.consume(logs(body))
+    _wait_and_advance(test)
+    _wait_and_advance(test)
+    test.turn_until_quiet()
+    assert [*"ac"] == exporter.delivered()
+    assert test.counts() == {"enqueued": 3, "sent": 2, "dropped internal_error": 1}
+    assert "The exporter failed unexpectedly: this is a bug." in test.house.log.messages("error")
+
+
+# --- positions
+
+
+def test_sender_asks_the_destination_after_a_doubtful_failure() -> None:
+    """The commit went through and its answer did not: the batch counts as sent and is not sent again."""
+
+    def lose_the_answer(_batch: Batch) -> None:
+        raise RetryableError("connection lost during commit", reason="connection_lost")
+
+    exporter = PositionedExporter(after_commit=lose_the_answer)
+    test = bench(exporter)
+    test.sender.consume(logs("a", "b"))
+    _wait_and_advance(test)
+    test.turn_until_quiet()
+    assert (len(exporter.attempts), exporter.delivered()) == (1, ["a", "b"])
+    assert test.counts() == {"enqueued": 2, "sent": 2}
+    assert test.house.state() is State.OK
+
+
+def test_sender_waits_when_the_position_cannot_be_asked() -> None:
+    """As long as nobody knows whether the batch is stored, it is neither sent nor dropped."""
+    exporter = PositionedExporter(away)
+    test = bench(exporter)
+    exporter.position_error = RetryableError("still away", reason="unreachable")
+    test.sender.consume(logs("a"))
+    for _ in range(3):
+        _wait_and_advance(test)
+    assert len(exporter.attempts) == 1
+    assert test.counts() == {"enqueued": 1, "queued": 1}
+    exporter.position_error = None
+    exporter.behaviour = lambda batch: None
+    test.turn_until_quiet()
+    assert exporter.delivered() == ["a"]
+
+
+def test_sender_begins_where_the_destination_says() -> None:
+    """After a restart, the destination's position counts and not the queue's, which is a hint."""
+    exporter = PositionedExporter()
+    test = bench(exporter, queue_type=DurableQueue)
+    for body in "abcd":
+        test.queue.reserve(1000)
+        test.queue.append_all([logs(body)])
+    exporter.positions[test.queue.id] = 3
+    test.house.settings.meters.exporter_enqueued[Signal.LOGS].labels("test").inc(4)
+    test.turn_until_quiet()
+    assert exporter.delivered() == ["d"]
+    assert (exporter.batches[0].start, exporter.batches[0].end) == (3, 4)
+    assert test.counts() == {"enqueued": 4, "sent": 4}
+
+
+# --- full
+
+
+def test_sender_refuses_when_its_queue_is_full() -> None:
+    """The refusal is retryable and counted, and is not a loss."""
+    clock = FakeClock()
+    house = make_house("test", "exporter", clock=clock)
+    sender = Sender(
+        house.settings, RecordingExporter(), Signal.LOGS, MemoryQueue(20, clock), SenderConfig(), NOW
+    )
+    sender.consume(logs("a" * 30))
+    with pytest.raises(RetryableError):
+        sender.consume(logs("b", "c"))
+    assert house.sample("otelcol_exporter_enqueue_failed_log_records_total", exporter="test") == 2
+    assert house.sample("collector_exporter_enqueued_log_records_total", exporter="test") == 1
+
+
+# --- the end
+
+
+def test_sender_drains_without_waiting_for_more() -> None:
+    """What waits for its interval leaves at once when the collector stops."""
+    exporter = RecordingExporter()
+    test = bench(exporter, limits=BatchLimits(items_min=10, interval_s=3600.0))
+    test.sender.consume(logs("a"))
+    assert test.turn_until_quiet() == 3600.0
+    test.sender.drain(test.clock.monotonic() + 20)
+    assert test.turn_until_quiet() is None
+    assert exporter.delivered() == ["a"]
+
+
+def test_sender_refuses_while_it_drains() -> None:
+    """A client gets a retryable answer, for the next process to serve."""
+    test = bench(RecordingExporter())
+    test.sender.drain(test.clock.monotonic() + 20)
+    with pytest.raises(RetryableError) as refusal:
+        test.sender.consume(logs("a"))
+    assert refusal.value.reason == "shutting_down"
+
+
+def test_sender_tries_once_more_at_once_when_it_drains() -> None:
+    """A long pause is not sat out while the time to stop runs."""
+    exporter = RecordingExporter(away)
+    test = bench(exporter)
+    test.sender.consume(logs("a"))
+    for _ in range(8):
+        _wait_and_advance(test)
+    exporter.behaviour = lambda batch: None
+    test.turn_until_quiet()
+    exporter.behaviour = away
+    test.sender.consume(logs("b"))
+    test.turn_until_quiet()
+    exporter.behaviour = lambda batch: None
+    test.sender.drain(test.clock.monotonic() + 0.1)
+    assert test.turn_until_quiet() is None
+    assert exporter.delivered() == ["a", "b"]
+
+
+def test_sender_gives_up_at_the_deadline_and_counts_what_is_lost() -> None:
+    """A queue in memory ends with the process: what is in it is dropped, counted, and said once."""
+    test = bench(RecordingExporter(away))
+    test.sender.consume(logs("a", "b"))
+    test.sender.drain(test.clock.monotonic() + 20)
+    waited_s = 0.0
+    while (wait_s := test.turn_until_quiet()) is not None:
+        test.clock.advance(wait_s)
+        waited_s += wait_s
+    assert waited_s == pytest.approx(20.0)
+    test.sender.shutdown()
+    assert test.counts() == {"enqueued": 2, "dropped shutdown": 2}
+    assert test.house.log.messages("error") == [
+        "Stopped before all was sent; what was queued in memory is lost."
+    ]
+    assert test.house.state() is State.STOPPED
+
+
+def test_sender_keeps_what_is_durable_at_the_end() -> None:
+    """What a disk holds is not lost and not counted as dropped."""
+    test = bench(RecordingExporter(away), queue_type=DurableQueue)
+    test.sender.consume(logs("a"))
+    test.sender.drain(test.clock.monotonic())
+    test.sender.shutdown()
+    assert test.counts() == {"enqueued": 1, "queued": 1}
+
+
+def test_sender_shuts_down_unstarted_and_twice() -> None:
+    """See `Component`."""
+    test = bench(RecordingExporter())
+    test.sender.shutdown()
+    test.sender.shutdown()
+    assert test.house.state() is State.STOPPED
+
+
+# --- with a thread and the system's clock
+
+
+def started(exporter: RecordingExporter, limits: BatchLimits) -> tuple[Sender, House, MemoryQueue]:
+    clock = SystemClock()
+    house = make_house("test", "exporter", clock=clock)
+    queue = MemoryQueue(1_000_000, clock)
+    sender = Sender(house.settings, exporter, Signal.LOGS, queue, SenderConfig(), limits)
+    sender.start()
+    return sender, house, queue
+
+
+def test_sender_thread_sends_what_arrives_when_idle() -> None:
+    """The first record wakes the thread; nobody has to wait for its long sleep."""
+    exporter = RecordingExporter()
+    sender, _, queue = started(exporter, BatchLimits(items_min=100, interval_s=0.01))
+    for body in ("a", "b"):
+        sender.consume(logs(body))
+        eventually(lambda: not queue.items, within_s=5)
+    assert exporter.delivered() == ["a", "b"]
+    sender.shutdown()
+
+
+def test_sender_thread_sends_a_full_batch_before_its_interval() -> None:
+    """The record that makes the batch full wakes the thread out of its wait for the interval."""
+    exporter = RecordingExporter()
+    sender, _, queue = started(exporter, BatchLimits(items_min=3, interval_s=3600.0))
+    for body in "abc":
+        sender.consume(logs(body))
+    eventually(lambda: not queue.items, within_s=5)
+    assert [*"abc"] == exporter.delivered()
+    sender.shutdown()
+
+
+def test_sender_loses_nothing_from_many_threads() -> None:
+    """Eight clients at once: everything arrives once, and the counts agree."""
+    exporter = RecordingExporter()
+    sender, house, _ = started(exporter, BatchLimits(items_min=50, interval_s=0.005))
+
+    def client(number: int) -> None:
+        for index in range(100):
+            sender.consume(logs(f"{number}/{index}"))
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(8)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    sender.shutdown()
+    assert {f"{number}/{index}" for number in range(8) for index in range(100)} == set(exporter.delivered())
+    assert len(exporter.delivered()) == 800
+    assert house.sample("otelcol_exporter_sent_log_records_total", exporter="test") == 800
+    assert not any(thread.is_alive() for thread in house.threads)
+
+
+def test_sender_counts_once_when_an_attempt_outlives_the_shutdown() -> None:
+    """An attempt that hangs past the deadline is not waited for, and its late success is not counted again."""
+    go_on = threading.Event()
+
+    def hang(_batch: Batch) -> None:
+        go_on.wait(30)
+
+    exporter = RecordingExporter(hang)
+    sender, house, _ = started(exporter, NOW)
+    sender.consume(logs("a"))
+    eventually(lambda: exporter.attempts, within_s=5)
+    sender.drain(SystemClock().monotonic())
+    sender.shutdown()
+    go_on.set()
+    house.threads[0].join(5)
+    assert not house.threads[0].is_alive()
+    assert house.sample("otelcol_exporter_sent_log_records_total", exporter="test") == 0
+    dropped = house.sample(
+        "collector_exporter_dropped_items_total", exporter="test", otel_signal="logs", reason="shutdown"
+    )
+    assert dropped == 1
