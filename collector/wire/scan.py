@@ -1,0 +1,184 @@
+"""`scan_protobuf` and `scan_json`: from the body of an OTLP request to valid `Telemetry`, or one error.
+
+Behind this door every item is valid and in normal form: nothing further in has to judge again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
+from collector.wire.errors import MalformedError
+from collector.wire.normalise import Normaliser, ScanLimits
+from collector.wire.repair import repair
+from collector.wire.rules import Normalisation, error_message
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+__all__ = ["MalformedError", "ScanLimits", "Scanned", "scan_json", "scan_protobuf"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What became of a request.
+
+    `telemetry` holds the items that were taken. `rejected` counts the others by `rules.Rejection`, `normalised`
+    the changes by `rules.Normalisation`. `message` is `partial_success.error_message`: "" if there is nothing to say.
+    """
+
+    telemetry: Telemetry
+    rejected: Mapping[str, int]
+    normalised: Mapping[str, int]
+    message: str
+
+    @property
+    def rejected_items(self) -> int:
+        """How many items were refused, for whatever reason."""
+        return sum(self.rejected.values())
+
+
+def scan_protobuf(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
+    """Scan an encoded `Export…ServiceRequest`. If nothing had to change, the payload is `body` itself.
+
+    Raises:
+        MalformedError: `body` is not one. Single bad items, strings and values never raise.
+    """
+    message = signal.request_type()()
+    payload = body
+    changes: Counter[str] = Counter()
+    try:
+        message.ParseFromString(body)
+    except DecodeError:
+        descriptor: Any = message.DESCRIPTOR
+        try:
+            payload, changes = repair(descriptor, body)
+            message = _parsed(signal, payload)
+        except MalformedError as error:
+            raise _with_hint(signal, body, error) from None
+    if _is_other_signal(signal, message, body):
+        raise _with_hint(signal, body, MalformedError(f"the body is not a request of {signal.value}"))
+    if body and not message.ListFields():
+        changes[Normalisation.NOTHING_KNOWN] += 1
+    return _normalised(signal, message, payload, changes, limits)
+
+
+def scan_json(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
+    """Scan an OTLP/JSON request: decode it, then as `scan_protobuf`. The payload is protobuf.
+
+    Raises:
+        MalformedError: `body` is not JSON, not an object, or a field has a value of the wrong type.
+    """
+    from collector.wire.json_decode import decode_json  # msgspec is loaded when somebody sends JSON
+
+    message, changes = decode_json(signal, body)
+    return _normalised(signal, message, None, changes, limits)
+
+
+def _parsed(signal: Signal, payload: bytes) -> Message:
+    message = signal.request_type()()
+    try:
+        message.ParseFromString(payload)
+    except DecodeError as error:
+        raise MalformedError(f"the body is not a valid {message.DESCRIPTOR.name}: {error}") from None
+    return message
+
+
+def _normalised(
+    signal: Signal, message: Message, payload: bytes | None, changes: Counter[str], limits: ScanLimits
+) -> Scanned:
+    normaliser = Normaliser(limits)
+    normaliser.run(signal, message)
+    if payload is None or normaliser.changed:
+        payload = message.SerializeToString()
+    rejected = dict(normaliser.rejected)
+    normalised = dict(changes + normaliser.normalised)
+    items = normaliser.items + sum(rejected.values())
+    return Scanned(
+        telemetry=Telemetry(signal, payload, normaliser.items),
+        rejected=rejected,
+        normalised=normalised,
+        message=error_message(signal, items, rejected, normalised),
+    )
+
+
+# --- requests sent to the wrong place -----------------------------------------------------------------------
+
+_ITEM_FIELDS: Final = {
+    Signal.TRACES: ("resource_spans", "scope_spans", "spans"),
+    Signal.METRICS: ("resource_metrics", "scope_metrics", "metrics"),
+    Signal.LOGS: ("resource_logs", "scope_logs", "log_records"),
+}
+
+
+def _items(signal: Signal, message: Any) -> Iterator[Any]:
+    resources, scopes, items = _ITEM_FIELDS[signal]
+    for resource in getattr(message, resources):
+        for scope in getattr(resource, scopes):
+            yield from getattr(scope, items)
+
+
+def _is_other_signal(signal: Signal, message: Message, body: bytes) -> bool:
+    """Whether `message` is another signal's request that happened to parse: it has items, and all are foreign.
+
+    The first that is in order settles it.
+    """
+    if not any(True for _ in _items(signal, message)):
+        return False
+    if all(_is_foreign(item) for item in _items(signal, message)):
+        return True
+    # All fields of a metric with a gauge fit a span: name and description land in its ids, the gauge in its name.
+    return (
+        signal is Signal.TRACES
+        and all(not span.start_time_unix_nano and len(span.span_id) != 8 for span in _items(signal, message))
+        and _is_request_of(Signal.METRICS, body)
+    )
+
+
+def _is_foreign(item: Any) -> bool:
+    """Whether `item` has a known field of a wrong type, which protobuf files under "unknown".
+
+    The envelopes of all signals share their field numbers, so that a request sent to the wrong place often
+    parses. But no version of OTLP changes the type of a field.
+    """
+    known = item.DESCRIPTOR.fields_by_number
+    unknown: Any = UnknownFieldSet(item)
+    return any(field.field_number in known for field in unknown)
+
+
+def _with_hint(signal: Signal, body: bytes, error: MalformedError) -> MalformedError:
+    """`error`, and what the body is instead, if that can be told."""
+    hint = ""
+    if body.lstrip()[:1] in {b"{", b"["}:
+        hint = "it looks like JSON: is Content-Type right?"
+    else:
+        for other in Signal:
+            if other is not signal and _is_request_of(other, body):
+                hint = f"it is a request of {other.value}: is the path or the service right?"
+    if not hint:
+        return error
+    return MalformedError(f"{error}; {hint}", field_violations=error.field_violations)
+
+
+def _is_request_of(signal: Signal, body: bytes) -> bool:
+    """Whether `body` is a request of `signal` beyond doubt: it has an item in order, a metric even with points."""
+    try:
+        message = _parsed(signal, body)
+    except MalformedError:
+        return False
+    for item in _items(signal, message):
+        if _is_foreign(item):
+            continue
+        if signal is not Signal.METRICS:
+            return True
+        data = item.WhichOneof("data")
+        if data is not None and getattr(item, data).data_points:
+            return True
+    return False
