@@ -55,9 +55,13 @@ class Schema:
         return self.fields.get(self.aliases.get(key, key))
 
 
-@functools.cache
-def schema(config: Any) -> Schema:
+def schema(config: type[Any]) -> Schema:
     """Return the options of a config class."""
+    return _schema(config)
+
+
+@functools.cache
+def _schema(config: Any) -> Schema:
     hints = typing.get_type_hints(config)
     fields = {
         field.name: Field(

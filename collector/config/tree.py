@@ -67,14 +67,18 @@ Inferred = str | int | float | bool | None
 
 
 def infer(scalar: Scalar) -> Inferred:
-    """Return the value that a scalar has by itself (YAML 1.2 core schema, section 10.3.2).
+    """Return the value that a scalar has by itself: a text if it is in quotes."""
+    if scalar.quoted:
+        return scalar.text
+    return None if scalar.is_null else infer_text(scalar.text)
+
+
+def infer_text(text: str) -> Inferred:
+    """Return the value of an unquoted text (YAML 1.2 core schema, section 10.3.2).
 
     A number with a leading zero stays a text: YAML 1.1 says octal, 1.2 says decimal, its author meant neither.
     """
-    text = scalar.text
-    if scalar.quoted:
-        return text
-    if scalar.is_null:
+    if text in _NULL:
         return None
     if text in _BOOL:
         return _BOOL[text]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Final, Self
 
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w)")
 _DURATION_UNITS_S: Final = {
-    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0,
+    "w": Fraction(604_800), "d": Fraction(86_400), "h": Fraction(3600), "m": Fraction(60), "s": Fraction(1),
+    "ms": Fraction(1, 10**3), "us": Fraction(1, 10**6), "µs": Fraction(1, 10**6), "ns": Fraction(1, 10**9),
 }  # fmt: skip
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _PASSWORD_VALUE: Final = re.compile(
@@ -40,19 +42,26 @@ class Duration(float):
                 raise ValueError(
                     f"{text!r} is not a duration: write it like 200ms, 5s, 1h30m or 90d"
                 ) from None
-            seconds = sum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
+            # Exact, so that every duration is read back as it is printed: 0.3 s is not 300 times 0.001 s.
+            seconds = _nearest(sum(Fraction(number) * _DURATION_UNITS_S[unit] for number, unit in parts))
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"{text!r} is not a duration: it must be finite and not negative")
         return cls(seconds)
 
     def __str__(self) -> str:
-        if not self:
-            return "0s"
-        for unit in ("w", "d", "h", "m", "s", "ms", "us", "ns"):
-            count = self / _DURATION_UNITS_S[unit]
-            if count >= 1 and abs(count - round(count)) < 1e-9 * count:
-                return f"{round(count)}{unit}"
-        return f"{float(self):g}s"
+        for unit, length in _DURATION_UNITS_S.items():
+            count = round(Fraction(self) / length)
+            if count and _nearest(count * length) == self:
+                return f"{count}{unit}"
+        return f"{float(self)!r}" if self else "0s"
+
+
+def _nearest(seconds: Fraction | int) -> float:
+    """Return the float next to `seconds`; infinity if there is none."""
+    try:
+        return float(seconds)
+    except OverflowError:
+        return float("inf")
 
 
 class ByteSize(int):
@@ -68,7 +77,7 @@ class ByteSize(int):
         match = _SIZE.fullmatch(text.strip())
         if match is None:
             raise ValueError(f"{text!r} is not a size: write it like 64MiB, 500kB or 1048576")
-        return cls(round(float(match[1]) * _SIZE_UNITS[match[2]]))
+        return cls(round(Fraction(match[1]) * _SIZE_UNITS[match[2]]))
 
     def __str__(self) -> str:
         for unit in ("GiB", "MiB", "KiB"):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from collector.components import instead
 from collector.config.decode import InvalidValue, decode
 from collector.config.diagnostics import ConfigError, Place, Problem, did_you_mean
+from collector.config.encode import encode
 from collector.config.load import Source
 from collector.config.tree import Entry, List, Map, Node, Scalar
 from collector.model.identity import ComponentID
@@ -23,6 +24,7 @@ from collector.pipeline.component import (
     ProcessorFactory,
     ReceiverFactory,
 )
+from collector.service.batch_limits import batch_limits
 from collector.service.settings import ServiceConfig
 
 Factory = ReceiverFactory | ProcessorFactory | ExporterFactory | ExtensionFactory
@@ -118,6 +120,7 @@ class _Reader:
         self.problems = problems
         self.defined: dict[str, dict[str, _Defined | None]] = {}
         self.used: set[tuple[str, str]] = set()
+        self.pipeline_places: dict[PipelineID, Place] = {}
         self.factories: dict[str, Mapping[str, Factory]] = {
             "receivers": factories.receivers,
             "processors": factories.processors,
@@ -148,7 +151,7 @@ class _Reader:
         self.unused()
         if isinstance(service, InvalidValue):
             return None
-        return Config(
+        config = Config(
             receivers=self.components("receivers"),
             processors=self.components("processors"),
             exporters=self.components("exporters"),
@@ -159,6 +162,9 @@ class _Reader:
             warnings=tuple(problem for problem in self.problems if problem.severity == "warning"),
             names=names,
         )
+        for conflict in batch_limits(config).conflicts:
+            self.error(str(conflict), self.pipeline_places[conflict.second], conflict.remedy)
+        return config
 
     def top_level(self, root: Map) -> None:
         """Look for keys that are no section."""
@@ -249,6 +255,7 @@ class _Reader:
                     self.error(f"pipeline {key!r} has no {_SECTIONS[part]}", pipeline.key, label)
             self.order(found["processors"])
             if pipeline_id is not None:
+                self.pipeline_places[pipeline_id] = pipeline.key
                 yield (
                     pipeline_id,
                     PipelineConfig(
@@ -361,3 +368,20 @@ def used_exporters(config: Config) -> Iterable[ComponentID]:
     """Return the exporters that pipelines name, each once, in the order of the file."""
     named = {exporter for pipeline in config.pipelines.values() for exporter in pipeline.exporters}
     return [component_id for component_id in config.exporters if component_id in named]
+
+
+def as_data(config: Config, *, reveal: bool = False) -> dict[str, Any]:
+    """Return the whole configuration as plain data in the file's shape, defaults filled in."""
+    sections = {
+        "receivers": config.receivers,
+        "processors": config.processors,
+        "exporters": config.exporters,
+        "extensions": config.extensions,
+    }
+    data: dict[str, Any] = {
+        section: {str(entry.id): encode(entry.config, reveal=reveal) for entry in entries.values()}
+        for section, entries in sections.items()
+        if entries
+    }
+    data["service"] = encode(config.service, reveal=reveal)
+    return data
