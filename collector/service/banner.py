@@ -14,7 +14,7 @@ class Banner:
 
     listening: Mapping[str, str]
     storing: Mapping[str, str]
-    admin: str | None
+    admin: str
     guarantee: str
     environment: Mapping[str, Mapping[str, str]]  # transport -> variables that point an app here
 
@@ -32,8 +32,7 @@ class Banner:
     def text(self) -> str:
         """The same for a terminal."""
         rows = [("listening", name, where) for name, where in self.listening.items()]
-        if self.admin:
-            rows.append(("admin", "http", f"http://{self.admin}   /healthz /metrics"))
+        rows.append(("admin", "http", f"http://{self.admin}   /healthz /metrics"))
         rows += [("storing", name, where) for name, where in self.storing.items()]
         width = max((len(name) for _, name, _ in rows), default=0)
         lines = [version_text(), ""]

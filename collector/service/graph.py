@@ -18,6 +18,7 @@ from collector.pipeline.component import Component, Consumer, Exporter, Settings
 from collector.pipeline.fanout import fan_out
 from collector.pipeline.queue import MemoryQueue, SendingQueue
 from collector.pipeline.sender import Sender
+from collector.service.batch_limits import batch_limits
 from collector.service.status import ComponentKey
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collector.pipeline.batching import BatchLimits
     from collector.pipeline.component import HttpHost, Thread
     from collector.pipeline.observe import Meters
-    from collector.service.config import ComponentConfig, Config, PipelineConfig
+    from collector.service.config import ComponentConfig, Config
     from collector.service.status import Statuses
 
 
@@ -158,7 +159,7 @@ class Graph:
 def build(config: Config, house: House) -> Graph:
     """Create every component that a pipeline uses, and connect them. Nothing is started."""
     graph = Graph(house)
-    limits = batch_limits(config)
+    limits = batch_limits(config).by_queue
     heads: dict[tuple[ComponentID, Signal], list[Consumer]] = {}
     for extension_id in config.extensions_started:
         settings = house.settings(extension_id, "extension")
@@ -227,40 +228,3 @@ def _new_sender(
     key = ComponentKey("exporter", str(entry.id), signal.value)
     graph.senders[entry.id, signal] = SenderNode(key, sender, settings.report, signal, queue, effective)
     return sender
-
-
-class BatchLimitsConflictError(Exception):
-    """Two pipelines ask one exporter's queue to batch in two ways; the message says which."""
-
-
-def batch_limits(config: Config) -> dict[tuple[ComponentID, Signal], BatchLimits]:
-    """How each exporter's queue shall batch, as the `batch` processors in front of it say.
-
-    The last batch processor of a pipeline decides. Pipelines without one have no say.
-
-    Raises:
-        BatchLimitsConflictError: two pipelines that share the queue of an exporter differ.
-    """
-    said: dict[tuple[ComponentID, Signal], tuple[Any, BatchLimits]] = {}
-    for pipeline_id, pipeline in config.pipelines.items():
-        limits = _pipeline_limits(config, pipeline)
-        if limits is None:
-            continue
-        for exporter_id in pipeline.exporters:
-            other_id, other = said.setdefault((exporter_id, pipeline.signal), (pipeline_id, limits))
-            if other != limits:
-                raise BatchLimitsConflictError(
-                    f"pipelines {str(other_id)!r} and {str(pipeline_id)!r} share the queue of exporter "
-                    f"{str(exporter_id)!r}, but their batch processors differ: use the same one in both, or "
-                    f"give each pipeline an exporter of its own ('{exporter_id.type}/name')"
-                )
-    return {key: limits for key, (_, limits) in said.items()}
-
-
-def _pipeline_limits(config: Config, pipeline: PipelineConfig) -> BatchLimits | None:
-    for processor_id in reversed(pipeline.processors):
-        entry = config.processors[processor_id]
-        if entry.factory.batch_limits is not None:
-            limits: BatchLimits = entry.factory.batch_limits(entry.config)
-            return limits
-    return None

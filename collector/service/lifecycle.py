@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collector.service.config import Config
     from collector.service.logging import Log
 
-# Requests between arrival and answer. What waits in queues has bounds of its own.
-_IN_WORK_BYTES_MAX: Final = 64 * 1024 * 1024
 # How often the main thread looks around when nothing happens.
 _TICK_S: Final = 1.0
 # /livez fails when the main thread has not ticked for so long.
@@ -68,7 +66,7 @@ class Service:
                 log=log.root,
                 meters=meters,
                 statuses=self._statuses,
-                budget=ByteBudget(_IN_WORK_BYTES_MAX),
+                budget=ByteBudget(config.service.in_flight_size_max),
                 http=self._http,
                 spawn=self._supervisor.spawn,
             ),
@@ -88,14 +86,14 @@ class Service:
             admin = self._start_admin()
             self._graph.start()
         except StartError as error:
-            self._log.root.error("Cannot start.", why=str(error))  # noqa: TRY400  for people: no traceback
+            self._log.root.error("Cannot start.", why=str(error))
             self._close(admin)
             return 1
         # What start-up made stays for good: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         self._ready = True
-        announce(self._banner(admin))
+        announce(self._banner(admin.endpoint))
         reason = self._wait()
         self._ready = False
         return self._stop(admin, reason.reason, failed=reason.failed)
@@ -110,11 +108,14 @@ class Service:
             elif event is not None:
                 return event
 
-    def _stop(self, admin: HttpListener | None, reason: str, *, failed: bool) -> int:
+    def _stop(self, admin: HttpListener, reason: str, *, failed: bool) -> int:
         timeout_s = float(self._config.service.shutdown_timeout)
         queued = self._queued()
         self._log.root.info(
-            "Stopping; a second signal exits at once.", reason=reason, queued_items=queued, timeout_s=timeout_s
+            "Stopping; a second signal exits at once.",
+            reason=reason,
+            queued_items=queued,
+            timeout_s=timeout_s,
         )
         until = self._clock.monotonic() + timeout_s
         self._supervisor.exit_at(until + _SHUTDOWN_SLACK_S, self._clock)
@@ -134,7 +135,7 @@ class Service:
 
     # --- what it says about itself ----------------------------------------------------------------------
 
-    def _banner(self, admin: HttpListener | None) -> banner.Banner:
+    def _banner(self, admin: str) -> banner.Banner:
         listening: dict[str, str] = {}
         ways: dict[str, dict[str, str]] = {}
         for component_id, node in self._graph.receivers.items():
@@ -148,7 +149,7 @@ class Service:
                 str(component_id): destination(self._config.exporters[component_id].config)
                 for component_id in self._graph.exporters
             },
-            admin=admin.endpoint if admin is not None else None,
+            admin=admin,
             guarantee=self._guarantee(),
             environment=ways,
         )
@@ -158,24 +159,20 @@ class Service:
         interval_s = max((sender.limits.interval_s for sender in senders), default=0.0)
         return banner.guarantee(interval_s, durable=all(sender.queue.durable for sender in senders))
 
-    def _start_admin(self) -> HttpListener | None:
-        settings = self._config.service.admin
-        if settings is None:
-            return None
-        app = AdminApp(
-            {
-                "/livez": Endpoint(about="the process works; for a liveness probe", answer=self._livez),
-                "/readyz": Endpoint(about="it takes data; for a startup probe", answer=self._readyz),
-                "/healthz": Endpoint(about="the state of every component", answer=self._healthz),
-                "/metrics": Endpoint(about="its own metrics, for Prometheus", answer=self._metrics),
-                "/database/info": Endpoint(
-                    about="the databases it writes to", answer=self._database_info, blocking=True
-                ),
-            },
-            self._errands,
-            self._log.root,
-        )
-        listener = self._http.serve(app, settings.endpoint, HttpLimits(connections_max=100))
+    def _start_admin(self) -> HttpListener:
+        endpoints = {
+            "/livez": Endpoint(about="the process works; for a liveness probe", answer=self._livez),
+            "/readyz": Endpoint(about="it takes data; for a startup probe", answer=self._readyz),
+            "/healthz": Endpoint(about="the state of every component", answer=self._healthz),
+            "/metrics": Endpoint(about="its own metrics, for Prometheus", answer=self._metrics),
+            "/database/info": Endpoint(
+                about="the databases it writes to", answer=self._database_info, blocking=True
+            ),
+        }
+        if self._config.service.telemetry.metrics.level == "none":
+            del endpoints["/metrics"]
+        app = AdminApp(endpoints, self._errands, self._log.root)
+        listener = self._http.serve(app, self._config.service.admin.endpoint, HttpLimits(connections_max=100))
         self._supervisor.spawn("admin", self._errands.run)
         return listener
 
@@ -231,5 +228,3 @@ class Service:
             for component_id, node in self._graph.exporters.items()
         ]
         return json_reply(200, {"databases": [found for found in databases if found is not None]})
-
-

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from collector.model.clock import Clock
 
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_LEVELS: Final = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40}
 
 
 def _import_structlog() -> Any:
@@ -154,7 +154,7 @@ def open_log(
     stream: IO[str],
     clock: Clock,
     *,
-    level: Literal["debug", "info", "warning", "error"] = "info",
+    level: Literal["debug", "info", "warn", "error"] = "info",
     encoding: Literal["auto", "console", "json"] = "auto",
 ) -> Log:
     """Set up logging to `stream`: console form on a terminal and JSON elsewhere, unless `encoding` says.

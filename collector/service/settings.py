@@ -48,6 +48,9 @@ class MetricsConfig:
     level: Literal["none", "basic", "normal", "detailed"] = option(
         "normal", doc="As in otelcol; `none` switches `/metrics` off, the others are one here."
     )
+    without_type_suffix: bool = option(
+        True, doc="Counters are named as in otelcol: `otelcol_exporter_sent_spans`. false: with `_total`."
+    )
     UNSUPPORTED: ClassVar = (
         Unsupported(
             "readers",

@@ -61,9 +61,9 @@ def test_on_a_terminal_lines_are_for_people() -> None:
 
 
 def test_the_level_holds_back_what_is_below() -> None:
-    """`level: warning` means no info."""
+    """`level: warn` means no info."""
     stream = io.StringIO()
-    log = open_log(stream, FakeClock(), level="warning").root
+    log = open_log(stream, FakeClock(), level="warn").root
     log.info("Chatter.")
     log.warning("Matter.")
     assert [line["message"] for line in lines(stream)] == ["Matter."]
