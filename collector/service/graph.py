@@ -96,7 +96,6 @@ class Graph:
         self.senders: dict[tuple[ComponentID, Signal], SenderNode] = {}
         self.processors: list[Node] = []  # in the order in which data meets them, pipeline after pipeline
         self.receivers: dict[ComponentID, Node] = {}
-        self._started: list[Node | SenderNode] = []
 
     def start(self) -> None:
         """Start what is behind before what is in front of it.
@@ -112,11 +111,9 @@ class Graph:
             *self.receivers.values(),
         ]
         for node in order:
-            self._started.append(node)
             try:
                 node.component.start()
             except BaseException:
-                node.report(State.FAILED, "could not start")
                 self.stop(until=self._house.clock.monotonic())
                 raise
             if self._house.statuses.state(node.key) is State.STARTING:

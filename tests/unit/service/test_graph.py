@@ -1,0 +1,325 @@
+"""From configuration to connected parts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collector.config.diagnostics import ConfigError
+from collector.config.load import load
+from collector.config.option import option
+from collector.config.sources import Surroundings
+from collector.config.types import Duration
+from collector.model.errors import RetryableError
+from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
+from collector.pipeline.admission import ByteBudget
+from collector.pipeline.batching import BatchLimits
+from collector.pipeline.component import (
+    Consumer,
+    Exporter,
+    ExporterFactory,
+    Factories,
+    Processor,
+    ProcessorFactory,
+    ReceiverFactory,
+    Settings,
+    StartError,
+    State,
+)
+from collector.pipeline.observe import Meters
+from collector.pipeline.sender_config import SenderConfig
+from collector.service.config import Config, load_config
+from collector.service.graph import Graph, House, build
+from collector.service.status import ComponentKey, Statuses
+from collector.service.supervisor import Supervisor
+from tests.support.components import NoHttp, RecordingExporter, logs
+from tests.support.eventually import eventually
+from tests.support.fake_clock import FakeClock
+from tests.support.recording_log import RecordingLog
+
+ALL = frozenset(Signal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartConfig:
+    """Options of the parts in these tests."""
+
+    fails: bool = option(False, doc="Whether it raises: when it starts, or when it stops.")
+    timeout: Duration = option(Duration(0.0), doc="For the batching one: the interval.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutConfig(SenderConfig):
+    """Options of the exporter in these tests."""
+
+    fails: bool = option(False, doc="Whether it raises when it starts.")
+
+
+@dataclass(slots=True)
+class Plan:
+    """What was made, and what was called in which order."""
+
+    calls: list[str] = field(default_factory=list)
+    receivers: dict[str, Mapping[Signal, Consumer]] = field(default_factory=dict)
+    exporters: dict[str, RecordingExporter] = field(default_factory=dict)
+
+    def factories(self) -> Factories:
+        """Factories whose components write into this plan."""
+        plan = self
+
+        class Part:
+            def __init__(self, settings: Settings, config: PartConfig, consumer: Consumer | None) -> None:
+                self.name, self.config, self.next = str(settings.id), config, consumer
+
+            def start(self) -> None:
+                plan.calls.append(f"start {self.name}")
+                if self.config.fails:
+                    raise StartError("it cannot")
+
+            def shutdown(self) -> None:
+                plan.calls.append(f"stop {self.name}")
+                if self.config.fails:
+                    raise RuntimeError("it does not want to")
+
+            def consume(self, data: Telemetry, /) -> None:
+                plan.calls.append(f"consume {self.name}")
+                assert self.next is not None
+                self.next.consume(data)
+
+        class Out(RecordingExporter):
+            def __init__(self, settings: Settings) -> None:
+                super().__init__()
+                self.name = str(settings.id)
+
+            def start(self) -> None:
+                plan.calls.append(f"start {self.name}")
+
+            def shutdown(self) -> None:
+                plan.calls.append(f"stop {self.name}")
+
+        def create_receiver(settings: Settings, config: Any, consumers: Mapping[Signal, Consumer]) -> Part:
+            plan.receivers[str(settings.id)] = consumers
+            return Part(settings, config, None)
+
+        def create_processor(settings: Settings, config: Any, consumer: Consumer) -> Processor:
+            return Part(settings, config, consumer)
+
+        def create_exporter(settings: Settings, config: Any) -> Exporter:
+            assert str(settings.id) not in plan.exporters, "made twice"
+            return plan.exporters.setdefault(str(settings.id), Out(settings))
+
+        def limits(config: PartConfig) -> BatchLimits:
+            return BatchLimits(interval_s=float(config.timeout))
+
+        def processor(name: str, batch_limits: Callable[[Any], BatchLimits] | None) -> ProcessorFactory:
+            return ProcessorFactory(
+                type_name=name,
+                config=PartConfig,
+                signals=ALL,
+                create=create_processor,
+                batch_limits=batch_limits,
+            )
+
+        return Factories(
+            receivers={
+                "in": ReceiverFactory(type_name="in", config=PartConfig, signals=ALL, create=create_receiver)
+            },
+            processors={"mid": processor("mid", None), "batch": processor("batch", limits)},
+            exporters={
+                "out": ExporterFactory(type_name="out", config=OutConfig, signals=ALL, create=create_exporter)
+            },
+        )
+
+
+def configured(plan: Plan, text: str) -> Config:
+    return load_config(load([f"yaml:{text}"], [], Surroundings({})), plan.factories())
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return Plan()
+
+
+@pytest.fixture
+def house(recorded: RecordingLog) -> House:
+    meters = Meters(CollectorRegistry())
+    clock = FakeClock()
+    return House(
+        clock=clock,
+        rng=random.Random(0),
+        log=recorded.log,
+        meters=meters,
+        statuses=Statuses(clock, meters),
+        budget=ByteBudget(1 << 30),
+        http=NoHttp(),
+        spawn=Supervisor(recorded.log).spawn,
+    )
+
+
+CHAIN = """
+receivers: {in: {}}
+processors: {mid/1: {}, mid/2: {}}
+exporters: {out: {}}
+service: {pipelines: {logs: {receivers: [in], processors: [mid/1, mid/2], exporters: [out]}}}
+"""
+
+
+def stop(graph: Graph, house: House) -> bool:
+    return graph.stop(house.clock.monotonic() + 5)
+
+
+def test_data_passes_the_processors_in_the_order_of_the_file(plan: Plan, house: House) -> None:
+    """And reaches the exporter, through its queue."""
+    graph = build(configured(plan, CHAIN), house)
+    graph.start()
+    plan.calls.clear()
+    plan.receivers["in"][Signal.LOGS].consume(logs("a", "b"))
+    assert plan.calls == ["consume mid/1", "consume mid/2"]
+    assert stop(graph, house)
+    assert plan.exporters["out"].delivered() == ["a", "b"]
+
+
+def test_what_is_behind_starts_first_and_stops_last(plan: Plan, house: House) -> None:
+    """No part is ever alive with a dead one behind it."""
+    graph = build(configured(plan, CHAIN), house)
+    assert plan.calls == []
+    graph.start()
+    assert plan.calls == ["start out", "start mid/2", "start mid/1", "start in"]
+    plan.calls.clear()
+    assert stop(graph, house)
+    assert plan.calls == ["stop in", "stop mid/1", "stop mid/2", "stop out"]
+
+
+def test_the_same_receiver_feeds_every_pipeline_that_names_it(plan: Plan, house: House) -> None:
+    """One instance; each pipeline with a processor of its own; one queue per exporter and signal."""
+    text = """
+receivers: {in: {}}
+processors: {mid: {}}
+exporters: {out: {}, out/2: {}}
+service:
+  pipelines:
+    logs: {receivers: [in], processors: [mid], exporters: [out]}
+    logs/2: {receivers: [in], processors: [mid], exporters: [out/2]}
+    traces: {receivers: [in], exporters: [out, out/2]}
+"""
+    graph = build(configured(plan, text), house)
+    assert list(plan.receivers) == ["in"]
+    assert set(plan.receivers["in"]) == {Signal.LOGS, Signal.TRACES}
+    assert len(graph.processors) == 2
+    assert len(graph.senders) == 4
+    graph.start()
+    plan.receivers["in"][Signal.LOGS].consume(logs("a"))
+    assert stop(graph, house)
+    assert plan.exporters["out"].delivered() == ["a"] == plan.exporters["out/2"].delivered()
+
+
+def test_two_pipelines_share_the_queue_of_an_exporter(plan: Plan, house: House) -> None:
+    """Positions are per exporter and signal, so there must be one queue for both."""
+    text = """
+receivers: {in: {}, in/2: {}}
+exporters: {out: {}}
+service:
+  pipelines:
+    logs: {receivers: [in], exporters: [out]}
+    logs/2: {receivers: [in/2], exporters: [out]}
+"""
+    graph = build(configured(plan, text), house)
+    assert len(graph.senders) == 1
+
+
+def test_a_full_queue_keeps_a_request_out_of_the_other_one(plan: Plan, house: House) -> None:
+    """Or the client's retry would be stored twice by the exporter that had room."""
+    text = """
+receivers: {in: {}}
+exporters:
+  out: {}
+  out/small: {sending_queue: {queue_size: 1MiB}}
+service: {pipelines: {logs: {receivers: [in], exporters: [out, out/small]}}}
+"""
+    graph = build(configured(plan, text), house)  # not started: nothing leaves the queues
+    entry = plan.receivers["in"][Signal.LOGS]
+    entry.consume(logs("x" * 900_000))
+    assert graph.writable()
+    with pytest.raises(RetryableError):
+        entry.consume(logs("y" * 900_000))
+    assert [sender.queue.items for sender in graph.senders.values()] == [1, 1]
+
+
+def test_components_that_no_pipeline_names_are_not_made(plan: Plan, house: House) -> None:
+    """They are configured, not used."""
+    text = CHAIN.replace("exporters: {out: {}}", "exporters: {out: {}, out/idle: {}}", 1)
+    build(configured(plan, text), house)
+    assert list(plan.exporters) == ["out"]
+
+
+def test_a_failed_start_stops_what_had_started(plan: Plan, house: House) -> None:
+    """A port in use must not leave threads behind."""
+    graph = build(configured(plan, CHAIN.replace("mid/1: {}", "mid/1: {fails: true}")), house)
+    with pytest.raises(StartError):
+        graph.start()
+    assert "start in" not in plan.calls
+    assert plan.calls[-1] == "stop out"
+    failed = ComponentKey("processor", "mid/1", "logs")
+    assert house.statuses.all()[failed].state is State.STOPPED
+
+
+def test_one_part_that_fails_to_stop_does_not_keep_the_others_from_it(
+    plan: Plan, house: House, recorded: RecordingLog
+) -> None:
+    """What is in the queue is delivered all the same, and the failure is told."""
+    graph = build(configured(plan, CHAIN.replace("mid/1: {}", "mid/1: {fails: true}")), house)
+    for sender in graph.senders.values():
+        sender.component.start()
+    plan.receivers["in"][Signal.LOGS].consume(logs("a"))
+    assert not stop(graph, house)
+    assert plan.exporters["out"].delivered() == ["a"]
+    assert plan.calls[-1] == "stop out"
+    assert "A component failed to stop." in recorded.messages("error")
+
+
+def test_the_batch_processor_sets_the_limits_of_the_queues_behind_it(plan: Plan, house: House) -> None:
+    """And only of those: a pipeline without one has the default."""
+    text = """
+receivers: {in: {}}
+processors: {batch: {timeout: 7s}}
+exporters: {out: {}}
+service:
+  pipelines:
+    logs: {receivers: [in], processors: [batch], exporters: [out]}
+    traces: {receivers: [in], exporters: [out]}
+"""
+    graph = build(configured(plan, text), house)
+    intervals = {signal: sender.limits.interval_s for (_, signal), sender in graph.senders.items()}
+    assert intervals == {Signal.LOGS: 7.0, Signal.TRACES: BatchLimits().interval_s}
+
+
+def test_two_pipelines_that_batch_one_queue_differently_are_a_config_error(plan: Plan) -> None:
+    """One of them would silently lose."""
+    text = """
+receivers: {in: {}}
+processors: {batch: {timeout: 7s}, batch/fast: {timeout: 100ms}}
+exporters: {out: {}}
+service:
+  pipelines:
+    logs: {receivers: [in], processors: [batch], exporters: [out]}
+    logs/fast: {receivers: [in], processors: [batch/fast], exporters: [out]}
+"""
+    with pytest.raises(ConfigError) as caught:
+        configured(plan, text)
+    assert "pipelines 'logs' and 'logs/fast' share the queue of exporter 'out'" in caught.value.render()
+
+
+def test_every_part_that_runs_is_ok(plan: Plan, house: House) -> None:
+    """A component that has nothing to report need not."""
+    graph = build(configured(plan, CHAIN), house)
+    assert house.statuses.overall() is State.STARTING
+    graph.start()
+    eventually(lambda: house.statuses.overall() is State.OK)
+    stop(graph, house)
+    assert {status.state for status in house.statuses.all().values()} == {State.STOPPED}
