@@ -67,7 +67,9 @@ def bind(endpoint: Endpoint) -> list[socket.socket]:
     try:
         for family, _, _, _, address in sorted(found, key=lambda entry: entry[0]):
             try:
-                listening = socket.socket(family, socket.SOCK_STREAM)
+                # The protocol is named because asyncio turns Nagle's algorithm off only for sockets that say
+                # TCP; without it each answer waits 40 ms for the client's delayed ACK.
+                listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             except OSError:
                 continue  # a kernel without IPv6 resolves names to addresses it cannot have
             sockets.append(listening)
@@ -122,13 +124,13 @@ def port_holder(port: int) -> str | None:
     inodes = _listening_inodes(port)
     if not inodes:
         return None
-    for process in Path("/proc").glob("[0-9]*"):
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            links = {str(entry.readlink()) for entry in (process / "fd").iterdir()}
-            if inodes & links:
+            if str(descriptor.readlink()) in inodes:
+                process = descriptor.parent.parent
                 return f'"{(process / "comm").read_text().strip()}" (process {process.name})'
         except OSError:
-            continue  # gone meanwhile, or not ours to look at
+            continue  # closed meanwhile, or not ours to look at
     return None
 
 

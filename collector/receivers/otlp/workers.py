@@ -1,0 +1,81 @@
+"""Threads that work on requests: an `Executor` whose threads are supervised, as grpcio and asyncio want one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, ParamSpec, TypeVar
+
+from collector.pipeline.component import Thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkerPool(Executor):
+    """At most `workers` threads, each started when work finds no idle one. Work beyond that waits in line.
+
+    The line has no bound of its own: a waiting call is a few hundred bytes (its body has not been read), and
+    their number is bounded by connections times streams.
+    """
+
+    def __init__(self, spawn: Callable[[str, Callable[[], None]], Thread], name: str, workers: int) -> None:
+        self._spawn = spawn
+        self._name = name
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._line: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads: list[Thread] = []
+        self._idle = 0  # workers that wait, less the work that is in line for them
+        self._closed = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run `fn` in a worker.
+
+        Raises:
+            RuntimeError: the pool is shut down.
+        """
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  the future's owner handles it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the worker pool is shut down")
+            self._idle -= 1
+            if self._idle < 0 and len(self._threads) < self._workers:
+                self._idle += 1
+                self._threads.append(self._spawn(f"{self._name}-{len(self._threads)}", self._run))
+            self._line.put(work)
+        return future
+
+    def _run(self) -> None:
+        while (work := self._line.get()) is not None:
+            work()
+            del work  # an idle worker must not keep the last request's bytes alive
+            with self._lock:
+                self._idle += 1
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads after the work in line. Safe twice."""
+        with self._lock:
+            if self._closed:
+                threads: list[Any] = []
+            else:
+                self._closed = True
+                threads = list(self._threads)
+                for _ in threads:
+                    self._line.put(None)
+        if wait:
+            for thread in threads:
+                thread.join()
