@@ -87,7 +87,7 @@ class _Decoder:
         if node is None or (isinstance(node, Scalar) and node.is_null):
             node = Map({}, place)
         if not isinstance(node, Map):
-            return self.wrong_kind(node, "options", path, place)
+            return self.wrong_kind(node, "a section of options", path, place)
         known = schema(config)
         values: dict[str, Any] = {}
         given: dict[str, Place] = {}

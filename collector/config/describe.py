@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.config.encode import encode
-from collector.config.schema import Field, is_optional, nested, schema, type_name
+from collector.config.schema import Field, is_config, is_optional, nested, schema, type_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,8 @@ def _describe(field: Field) -> Description:
         name=field.name,
         type=f"{name}, off unless named" if inner is not None and is_optional(field.type) else name,
         required=field.required,
-        default=None if inner is not None and not default else encode(default),
+        # The defaults of a section are those of its options.
+        default=None if inner is not None and (is_config(type(default)) or not default) else encode(default),
         doc=field.option.doc,
         minimum=_bound(field.option.minimum, default),
         maximum=_bound(field.option.maximum, default),

@@ -57,7 +57,8 @@ class Schema:
 
 def schema(config: type[Any]) -> Schema:
     """Return the options of a config class."""
-    return _schema(config)
+    hashable: Any = config  # classes are; mypy does not see it in type[Any]
+    return _schema(hashable)
 
 
 @functools.cache
@@ -159,7 +160,7 @@ def type_name(type_: Any) -> str:
         elif (pair := map_types(member)) is not None:
             names.append(f"map of {type_name(pair[0])} to {type_name(pair[1])}")
         elif is_config(member):
-            names.append("options")
+            names.append("section")
         else:
             names.append(_NAMES.get(member) or str(getattr(member, "__name__", member)))
     return " or ".join(names)
