@@ -1,0 +1,196 @@
+"""The little in which the databases differ when they are asked, both forms side by side.
+
+All SQL in this package is put together from texts written here and in its neighbours. What a caller gives is
+always a parameter: `name` below is the name of one, without the `%(…)s` around it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from collector.query.when import EPOCH, TIME_MAX, Window
+from collector.storage.values import double_of, parse_json
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_UINT64_MASK: Final = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How SQLite or PostgreSQL says it. SQLite: times are integers, ids BLOBs, arrays JSON, NaN the text `NaN`."""
+
+    sqlite: bool
+
+    # --- parameters ---------------------------------------------------------------------------------------
+
+    def time(self, microseconds: int) -> Any:
+        """A time, for a column of kind TIME."""
+        return microseconds if self.sqlite else EPOCH + microseconds * _MICROSECOND
+
+    def uuid(self, value: bytes) -> Any:
+        """16 bytes, for a column of kind UUID."""
+        return value if self.sqlite else UUID(bytes=value)
+
+    def integers(self, values: Sequence[int]) -> Any:
+        """Integers, for `among`."""
+        return json.dumps(values) if self.sqlite else list(values)
+
+    def steps(self, origin_us: int, step_us: int) -> dict[str, Any]:
+        """The parameters `origin` and `step` of `bucket`."""
+        return {"origin": self.time(origin_us), "step": step_us if self.sqlite else step_us * _MICROSECOND}
+
+    # --- expressions --------------------------------------------------------------------------------------
+
+    def among(self, column: str, name: str) -> str:
+        """Condition: `column` is one of `integers`."""
+        if self.sqlite:
+            return f"{column} IN (SELECT value FROM json_each(%({name})s))"  # noqa: S608 - a name of ours
+        return f"{column} = ANY(%({name})s::bigint[])"
+
+    def holds(self, column: str, name: str) -> str:
+        """Condition: the text in `column` contains a text."""
+        return (
+            f"instr({column}, %({name})s) > 0" if self.sqlite else f"strpos({column}, %({name})s::text) > 0"
+        )
+
+    def pairs(self, name: str) -> str:
+        """A table with columns `series_id` and `grp`, from the JSON text of `[[series_id, grp], …]`."""
+        if self.sqlite:
+            columns = "json_extract(value, '$[0]') AS series_id, json_extract(value, '$[1]') AS grp"
+            return f"(SELECT {columns} FROM json_each(%({name})s))"  # noqa: S608 - a name of ours
+        columns = "(pair ->> 0)::bigint AS series_id, (pair ->> 1)::integer AS grp"
+        return f"(SELECT {columns} FROM json_array_elements(%({name})s::json) AS pair)"  # noqa: S608
+
+    def number(self, column: str) -> str:
+        """The float in `column`, but NULL for NaN."""
+        if self.sqlite:
+            return f"CASE WHEN typeof({column}) <> 'text' THEN CAST({column} AS REAL) END"
+        return f"nullif({column}, 'NaN'::double precision)"
+
+    def bucket(self, column: str) -> str:
+        """The step that the time in `column` lies in, as `from_bucket` reads it."""
+        # date_bin, because extract(epoch …) is numeric arithmetic and several times slower.
+        if self.sqlite:
+            return f"({column} - %(origin)s) / %(step)s"
+        return f"date_bin(%(step)s::interval, {column}, %(origin)s::timestamptz)"
+
+    def end_of_span(self) -> str:
+        """The end of span `p` as a TIME, cut to microseconds; its start if it did not end."""
+        if self.sqlite:
+            return "p.time + coalesce(p.duration_nano, 0) / 1000"
+        return "p.time + coalesce(p.duration_nano, 0) / 1000 * interval '1 microsecond'"
+
+    def microseconds(self, column: str) -> str:
+        """The TIME in `column` as a number of microseconds since 1970. Costly in PostgreSQL."""
+        return column if self.sqlite else f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+    # --- answers ------------------------------------------------------------------------------------------
+
+    def from_time(self, value: Any) -> int:
+        """A column of kind TIME as microseconds since 1970."""
+        return (value - EPOCH) // _MICROSECOND if isinstance(value, datetime) else int(value)
+
+    def from_bucket(self, value: Any, origin_us: int, step_us: int) -> int:
+        """The beginning of a step, in microseconds since 1970."""
+        return origin_us + int(value) * step_us if self.sqlite else self.from_time(value)
+
+    def from_uuid(self, value: Any) -> str | None:
+        """A column of kind UUID as hexadecimal text."""
+        if value is None:
+            return None
+        return bytes(value).hex() if self.sqlite else UUID(str(value)).hex
+
+    def from_integers(self, value: Any) -> tuple[int, ...]:
+        """A column of kind UINT64_ARRAY; empty for NULL."""
+        if value is None:
+            return ()
+        return tuple([int(item) & _UINT64_MASK for item in (json.loads(value) if self.sqlite else value)])
+
+    def from_floats(self, value: Any) -> tuple[float, ...]:
+        """A column of kind FLOAT64_ARRAY; empty for NULL."""
+        if value is None:
+            return ()
+        return tuple([float(double_of(item)) for item in (parse_json(value) if self.sqlite else value)])
+
+
+def from_float(value: Any) -> float | None:
+    """A column of kind FLOAT64."""
+    return None if value is None else float(value)
+
+
+def from_uint64(value: Any) -> int | None:
+    """A column of kind UINT64, which is kept in two's complement."""
+    return None if value is None else int(value) & _UINT64_MASK
+
+
+def from_uint64_hex(value: Any) -> str | None:
+    """A span id as hexadecimal text."""
+    return None if value is None else f"{int(value) & _UINT64_MASK:016x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What goes into a WHERE: conditions that must all hold, and the parameters in them."""
+
+    texts: list[str]
+    parameters: dict[str, Any]
+
+    def add(self, text: str, /, **parameters: Any) -> None:
+        """Add a condition and the parameters it names."""
+        self.texts.append(text)
+        self.parameters.update(parameters)
+
+    def add_any_of(self, column: str, name: str, values: Sequence[Any]) -> None:
+        """Add: `column` equals one of `values`."""
+        names = {f"{name}_{number}": value for number, value in enumerate(values)}
+        self.add(f"{column} IN ({', '.join(f'%({key})s' for key in names)})", **names)
+
+    @property
+    def where(self) -> str:
+        """The clause, or nothing if there are no conditions."""
+        return f"WHERE {' AND '.join(self.texts)}" if self.texts else ""
+
+
+def during(dialect: Dialect, window: Window) -> Conditions:
+    """Keep the rows of fact `p` that lie in `window`, to the nanosecond.
+
+    The plain comparisons with `time` come first: they are what prunes chunks and uses an index.
+    """
+    conditions = Conditions([], {})
+    if window.start_unix_nano > 0:
+        start_us, start_ns = divmod(window.start_unix_nano, 1000)
+        conditions.add("p.time >= %(start)s", start=dialect.time(start_us))
+        if start_ns:
+            conditions.add(
+                "NOT (p.time = %(start)s AND coalesce(p.time_nanos, 0) < %(start_nanos)s)",
+                start_nanos=start_ns,
+            )
+    if window.end_unix_nano < TIME_MAX:
+        end_us, end_ns = divmod(window.end_unix_nano, 1000)
+        conditions.add("p.time <= %(end)s" if end_ns else "p.time < %(end)s", end=dialect.time(end_us))
+        if end_ns:
+            conditions.add(
+                "NOT (p.time = %(end)s AND coalesce(p.time_nanos, 0) >= %(end_nanos)s)", end_nanos=end_ns
+            )
+    return conditions
+
+
+def statement(*parts: str) -> str:
+    """Join the parts of a statement; empty ones are left out."""
+    return "\n".join(part for part in parts if part)
+
+
+def newest_first(limit: int | None) -> str:
+    """Order fact `p` by time, newest first, with at most the `limit` rows of parameter `limit`."""
+    order = "ORDER BY p.time DESC, coalesce(p.time_nanos, 0) DESC"
+    return order if limit is None else f"{order} LIMIT %(limit)s"
+
+
+def pair_list(pairs: Mapping[int, int]) -> str:
+    """The parameter of `Dialect.pairs`."""
+    return json.dumps(list(pairs.items()))
