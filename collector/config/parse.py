@@ -223,6 +223,8 @@ def _syntax(text: Text, error: yaml.MarkedYAMLError) -> Problem:
     label = ""
     if _NO_SPACE.match(place.text) or (_NO_SPACE.match(before) and "mapping values" in str(error.problem)):
         label = "is a space missing after ':'?"
+    elif "${" in place.text and "flow" in str(error.context):
+        label = "within [ ] and { } put '${…}' in quotes"
     elif "anchor" in str(error.context) or "alias" in str(error.context):
         label = "put a text that begins with '*' or '&' in quotes"
     elif place.text[place.column - 1 :].startswith(("@", "`", "%")):
