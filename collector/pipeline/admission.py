@@ -25,15 +25,15 @@ class ByteBudget:
         """Bytes reserved now."""
         return self._used
 
-    def reserve(self, size: int) -> None:
-        """Reserve `size` bytes.
+    def reserve(self, size: int, held: int = 0) -> None:
+        """Reserve `size` bytes, for a request that holds `held` already.
 
         Raises:
             RetryableError: they are not to be had now. A request larger than the whole budget is admitted when
                 nothing else is, or it could never be.
         """
         with self._lock:
-            if self._used and self._used + size > self.limit:
+            if self._used > held and self._used + size > self.limit:
                 raise RetryableError(
                     f"{self._used} of {self.limit} bytes are in work; {size} more do not fit now",
                     reason="in_flight_bytes",
@@ -47,6 +47,15 @@ class ByteBudget:
             self._used -= size
 
     @contextmanager
+    def reservation(self) -> Iterator[Reservation]:
+        """A reservation that grows with a request, given back at the end of a `with` block."""
+        reservation = Reservation(self)
+        try:
+            yield reservation
+        finally:
+            self.release(reservation.size)
+
+    @contextmanager
     def reserved(self, size: int) -> Iterator[None]:
         """Reserve for the length of a `with` block."""
         self.reserve(size)
@@ -54,3 +63,19 @@ class ByteBudget:
             yield
         finally:
             self.release(size)
+
+
+class Reservation:
+    """What one request holds of a budget. Made by `ByteBudget.reservation`; used by one thread at a time."""
+
+    __slots__ = ("_budget", "size")
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        self.size = 0
+
+    def grow_to(self, size: int) -> None:
+        """Reserve what is missing to `size` bytes. Raises as `ByteBudget.reserve` does."""
+        if size > self.size:
+            self._budget.reserve(size - self.size, held=self.size)
+            self.size = size

@@ -85,6 +85,12 @@ class Meters:
             "otel_signal",
             "rule",
         )
+        self.receiver_duplicates = counter(
+            "collector_receiver_duplicate_requests",
+            "Requests acknowledged without being taken: the same bytes had been accepted a moment before.",
+            "receiver",
+            "otel_signal",
+        )
         self.receiver_bytes = counter(
             "collector_receiver_bytes", "Bytes of request bodies, inflated.", "receiver", "transport"
         )

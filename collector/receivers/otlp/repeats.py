@@ -1,4 +1,4 @@
-"""Telling a request that fails here once from one that fails here every time."""
+"""Requests that come again: because an answer got lost, or because we failed on them."""
 
 from __future__ import annotations
 
@@ -7,29 +7,36 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
+from collector.model.clock import Clock
 from collector.model.signal import Signal
 
-_REMEMBERED: Final = 1024  # of 16 bytes each
+_REMEMBERED: Final = 4096  # of 16 bytes each
+
+
+def fingerprint(signal: Signal, body: bytes) -> bytes:
+    """16 bytes that stand for a request. Whoever sends other bytes with the same hash has broken BLAKE2."""
+    return hashlib.blake2b(body, digest_size=16, person=signal.value.encode()).digest()
 
 
 class Repeats:
-    """Remembers the requests on which our own code failed: the last 1024 of them, by hash.
+    """The last 4096 fingerprints noted, each for `window_s` seconds. Thread-safe."""
 
-    A fault of ours may be passing, so the client is asked to send the same bytes again. But a request that
-    trips over a bug would come back for ever: at the second failure it is refused for good.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock, window_s: float) -> None:
+        self._clock = clock
+        self._window_s = window_s
         self._lock = threading.Lock()
-        self._failed: OrderedDict[bytes, None] = OrderedDict()
+        self._noted: OrderedDict[bytes, float] = OrderedDict()  # fingerprint -> when, oldest first
 
-    def failed_before(self, signal: Signal, body: bytes) -> bool:
-        """Note a failure on `body`; return whether there was one already."""
-        key = hashlib.blake2b(body, digest_size=16, person=signal.value.encode()).digest()
+    def note(self, key: bytes) -> None:
+        """Remember `key` from now on."""
         with self._lock:
-            known = key in self._failed
-            self._failed[key] = None
-            self._failed.move_to_end(key)
-            if len(self._failed) > _REMEMBERED:
-                self._failed.popitem(last=False)
-        return known
+            self._noted[key] = self._clock.monotonic()
+            self._noted.move_to_end(key)
+            if len(self._noted) > _REMEMBERED:
+                self._noted.popitem(last=False)
+
+    def known(self, key: bytes) -> bool:
+        """Whether `key` was noted within the window."""
+        with self._lock:
+            when = self._noted.get(key)
+            return when is not None and self._clock.monotonic() - when <= self._window_s

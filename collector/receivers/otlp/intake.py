@@ -1,0 +1,147 @@
+"""What happens to a request, whatever brought it: scan it, hand it on, count it. Nothing here knows of sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from collector.model.errors import PermanentError, RetryableError, TelemetryError
+from collector.model.signal import Signal
+from collector.receivers.otlp.repeats import Repeats, fingerprint
+from collector.wire.scan import ScanLimits, Scanned, scan_json, scan_protobuf
+
+if TYPE_CHECKING:
+    from collector.pipeline.component import Consumer, Settings
+    from collector.receivers.otlp.config import OtlpReceiverConfig
+
+# A client that is refused comes back after a delay from this range: long enough to help, short enough for the
+# SDKs' patience of 10 s in all (OpenTelemetry specification, protocol/exporter.md, "timeout"), and never the
+# same for all clients at once.
+RETRY_AFTER_MIN_S: Final = 1.0
+RETRY_AFTER_MAX_S: Final = 5.0
+
+# How long a request on which we failed is remembered. Clients give up much sooner.
+_FAILURE_WINDOW_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An accepted request: how many of its items were refused for ever, and what to tell the sender."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+class Intake:
+    """The edge of the house: here every error becomes one that a client can be told."""
+
+    def __init__(
+        self, settings: Settings, config: OtlpReceiverConfig, consumers: Mapping[Signal, Consumer]
+    ) -> None:
+        self._settings = settings
+        self._consumers = consumers
+        self._name = str(settings.id)
+        self._past_ns = round(config.time_window.past * 1e9)
+        self._future_ns = round(config.time_window.future * 1e9)
+        self._failures = Repeats(settings.clock, _FAILURE_WINDOW_S)
+        self._accepted = (
+            Repeats(settings.clock, config.duplicate_window) if config.duplicate_window else None
+        )
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """The signals that have a pipeline."""
+        return frozenset(self._consumers)
+
+    def take(self, signal: Signal, body: bytes, *, json: bool, transport: str) -> Taken:
+        """Take a request of `signal`, which has a pipeline. Called by several threads at once.
+
+        Args:
+            signal: Whose `Export…ServiceRequest` it is.
+            body: Inflated, and under the size limit.
+            json: Whether it is OTLP/JSON; else protobuf.
+            transport: The metric label: "grpc" or "http".
+
+        Raises:
+            RetryableError: not taken now.
+            PermanentError: never to be taken; a `MalformedError` if the client is to blame.
+        """
+        meters = self._settings.meters
+        meters.receiver_bytes.labels(self._name, transport).inc(len(body))
+        key = None
+        if self._accepted is not None:
+            key = fingerprint(signal, body)
+            if self._accepted.known(key):
+                return self._duplicate(signal, transport)
+        items = 0
+        try:
+            scanned = (scan_json if json else scan_protobuf)(signal, body, self._limits())
+            items = scanned.telemetry.items
+            if items:
+                self._consumers[signal].consume(scanned.telemetry)
+        except TelemetryError:
+            meters.receiver_refused[signal].labels(self._name, transport).inc(items)
+            raise
+        except Exception as error:  # noqa: BLE001  our bug must not become the client's loss
+            meters.receiver_failed[signal].labels(self._name, transport).inc(items)
+            raise self._failed(signal, body, error) from error
+        if key is not None and self._accepted is not None:
+            self._accepted.note(key)
+        self._count(signal, transport, scanned)
+        return Taken(sum(scanned.rejected.values()), scanned.message)
+
+    def refused(self, transport: str, error: TelemetryError) -> None:
+        """Count a request that was answered with `error`. Once per request, by the transport."""
+        meters = self._settings.meters
+        if isinstance(error, PermanentError):
+            meters.receiver_requests.labels(self._name, transport, "failure").inc()
+            meters.receiver_rejected_requests.labels(self._name, transport, error.reason).inc()
+        else:
+            meters.receiver_requests.labels(self._name, transport, "refused").inc()
+
+    def retry_after_s(self, error: RetryableError) -> float:
+        """How long the client shall wait: what was asked for, and up to as much again, within 1 to 5 seconds."""
+        asked = min(max(error.retry_after_s or RETRY_AFTER_MIN_S, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
+        return min(asked * self._settings.rng.uniform(1.0, 2.0), RETRY_AFTER_MAX_S)
+
+    def _limits(self) -> ScanLimits:
+        return ScanLimits(
+            now_unix_nano=self._settings.clock.unix_nano(), past_ns=self._past_ns, future_ns=self._future_ns
+        )
+
+    def _count(self, signal: Signal, transport: str, scanned: Scanned) -> None:
+        meters = self._settings.meters
+        meters.receiver_requests.labels(self._name, transport, "success").inc()
+        meters.receiver_accepted[signal].labels(self._name, transport).inc(scanned.telemetry.items)
+        for reason, count in scanned.rejected.items():
+            meters.receiver_rejected.labels(self._name, signal.value, reason).inc(count)
+        for rule, count in scanned.normalised.items():
+            meters.receiver_normalised.labels(self._name, signal.value, rule).inc(count)
+
+    def _duplicate(self, signal: Signal, transport: str) -> Taken:
+        meters = self._settings.meters
+        meters.receiver_requests.labels(self._name, transport, "success").inc()
+        meters.receiver_duplicates.labels(self._name, signal.value).inc()
+        return Taken(0, "the identical request was accepted a moment ago; it was not taken twice")
+
+    def _failed(self, signal: Signal, body: bytes, error: Exception) -> TelemetryError:
+        """Our own fault: ask for the request once more, and refuse it for ever the second time."""
+        key = fingerprint(signal, body)
+        again = self._failures.known(key)
+        self._failures.note(key)
+        self._settings.log.error(
+            "A request failed on an error in the collector.",
+            signal=signal.value,
+            size=len(body),
+            request=key.hex(),
+            again=again,
+            exc_info=error,
+        )
+        if again:
+            return PermanentError(
+                "the collector failed on this request twice; the reason is in its log", reason="internal"
+            )
+        return RetryableError(
+            "the collector failed on this request; the reason is in its log", reason="internal"
+        )
