@@ -1,0 +1,115 @@
+"""Connections to SQLite files, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from collector.model.errors import PermanentError, RetryableError
+from collector.storage.store import SchemaError
+
+# Rows that SQLite will never take. Everything else (locked, disk full, damaged file, …) may change.
+_PERMANENT: Final = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG})
+_REASONS: Final = {
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_FULL: "disk_full",
+    sqlite3.SQLITE_CANTOPEN: "cannot_open",
+    sqlite3.SQLITE_READONLY: "read_only",
+    sqlite3.SQLITE_PERM: "read_only",
+    sqlite3.SQLITE_IOERR: "io",
+    sqlite3.SQLITE_CORRUPT: "corrupt",
+    sqlite3.SQLITE_NOTADB: "corrupt",
+}
+_READING: Final = frozenset(
+    {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+)
+
+
+def connect(path: Path | None, *, create: bool, busy_timeout_s: float) -> sqlite3.Connection:
+    """Open the file, or with `path` None a database in memory. Transactions are begun and ended by hand.
+
+    WAL lets readers read while one writes. synchronous=FULL syncs the log at every commit, so that what the
+    position says is stored survives a power cut: the queue lets go of it then. At one commit per second and
+    signal that costs nothing worth having.
+    """
+    if path is None:
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    else:
+        uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+        )
+    try:
+        if create:
+            # Must be set before the first table. Lets retention give disk space back in small pieces.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> Iterator[None]:
+    """One transaction. IMMEDIATE takes the write lock at once: nothing that was read can change before the end."""
+    connection.execute(f"BEGIN {mode}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def reading_only(connection: sqlite3.Connection) -> Iterator[None]:
+    """Within it, the connection prepares statements that read tables, and no other."""
+
+    def authorize(action: int, *_: str | None) -> int:
+        return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
+
+    connection.set_authorizer(authorize)
+    try:
+        yield
+    finally:
+        connection.set_authorizer(None)
+
+
+@contextmanager
+def limited(connection: sqlite3.Connection, expired: Callable[[], bool]) -> Iterator[None]:
+    """Within it, a statement is interrupted once `expired()` says so."""
+    connection.set_progress_handler(lambda: int(expired()), 10_000)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def classified(error: sqlite3.Error | OverflowError, doing: str) -> RetryableError | PermanentError:
+    """What `error`, met while `doing` something, means to a sender."""
+    code = _primary_code(error)
+    message = f"{doing}: {error}"
+    if isinstance(error, OverflowError) or code in _PERMANENT:
+        return PermanentError(message, reason="rejected_by_database")
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError | sqlite3.NotSupportedError):
+        return PermanentError(message, reason="rejected_by_database")
+    if "no such table" in str(error) or "has no column" in str(error):
+        return SchemaError(f"{message}: `collector database migrate` brings the tables up to date")
+    return RetryableError(message, reason=_REASONS.get(code, "database"))
+
+
+def is_busy(error: sqlite3.Error | OverflowError) -> bool:
+    """Whether the connection is as good as before and only somebody else was writing."""
+    return _primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _primary_code(error: BaseException) -> int:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else -1

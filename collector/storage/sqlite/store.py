@@ -1,0 +1,345 @@
+"""`SqliteStore`: one file, or memory. One connection writes, and each query reads on one of its own."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+from uuid import UUID
+
+from collector.model.clock import Clock, SystemClock
+from collector.model.errors import PermanentError, TelemetryError
+from collector.model.signal import Signal
+from collector.pipeline.component import CheckStep
+from collector.storage.dimensions import DimensionWriter
+from collector.storage.positions import must_write
+from collector.storage.rows import Encoded, Key, Row
+from collector.storage.sqlite import schema, statements, upkeep
+from collector.storage.sqlite.connection import (
+    classified,
+    connect,
+    is_busy,
+    limited,
+    reading_only,
+    transaction,
+)
+from collector.storage.store import Migration, QueryError, Result, SchemaError, SchemaStatus, TableStats
+from collector.storage.tables import DIMENSIONS, Table
+
+_PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
+
+
+class SqliteStore:
+    """See `Store`. With `path` None the store is in memory and its life is from `open` to `close`.
+
+    `items_max` keeps at most so many items: the oldest go first. Only for memory, where nobody else writes.
+    """
+
+    dialect: Final = "sqlite"
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        clock: Clock | None = None,
+        busy_timeout_s: float = 5.0,
+        items_max: int | None = None,
+    ) -> None:
+        self.path = path
+        self._clock = clock or SystemClock()
+        self._busy_timeout_s = busy_timeout_s
+        self._items_max = items_max
+        self._lock = threading.Lock()  # of the writing connection
+        self._writer: sqlite3.Connection | None = None
+        self._inode: int | None = None
+        self._ready = False  # whether the writer's connection has seen a usable schema
+        self._dimensions = DimensionWriter()
+        self._evicted: dict[Table, int] = {}
+
+    @classmethod
+    def from_url(cls, url: str, *, clock: Clock | None = None) -> SqliteStore:
+        """`sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://`."""
+        path = unquote(url.removeprefix("sqlite:").removeprefix("//"))
+        if path in ("", "/", "/:memory:"):
+            return cls(None, clock=clock)
+        return cls(Path(path.removeprefix("/")).expanduser(), clock=clock)
+
+    @property
+    def edition(self) -> str:
+        """See `Store`."""
+        return f"SQLite {sqlite3.sqlite_version}"
+
+    def open(self) -> None:
+        """See `Store`. A file that does not exist is no error yet: `migrate` makes it."""
+        if self.path is None or self.path.exists():
+            with self._writing("open"):
+                pass
+
+    def close(self) -> None:
+        """See `Store`."""
+        with self._lock:
+            self._disconnect()
+
+    def migrate(self, *, dry_run: bool = False) -> list[Migration]:
+        """See `Store`. Makes the file, and the folders it lies in, when they are missing.
+
+        Raises:
+            PermanentError: also when the folder cannot be made or written to.
+        """
+        if dry_run:
+            return list(self.schema_status().pending)
+        self._make_folder()
+        with self._writing("migrate", create=True) as connection, transaction(connection):
+            return schema.apply(connection, self._clock.unix_nano())
+
+    def schema_status(self) -> SchemaStatus:
+        """See `Store`. A file that does not exist is at version 0."""
+        if self.path is not None and not self.path.exists():
+            return SchemaStatus(0, len(schema.known()), schema.known())
+        with self._reading("read the schema version") as connection:
+            return schema.status(connection)
+
+    def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
+        """See `Store`."""
+        with self._writing("write") as connection:
+            self._require_schema(connection)
+
+            def insert(missing: Mapping[Table, list[Row]]) -> Mapping[Key, bytes]:
+                with transaction(connection):
+                    return statements.insert_dimensions(connection, missing)
+
+            encoded = self._dimensions.write(encoded, insert)
+            with transaction(connection):
+                stored = statements.select_position(connection, queue_id)
+                if not must_write(stored, queue_id=queue_id, start=start, end=end):
+                    return False
+                for table, rows in encoded.facts.items():
+                    statements.insert_facts(connection, table, rows)
+                statements.put_position(connection, queue_id, end, self._clock.unix_nano())
+                if self._items_max is not None:
+                    self._make_room(connection)
+        return True
+
+    def position(self, queue_id: UUID) -> int | None:
+        """See `Store`."""
+        with self._writing("read the position") as connection:
+            self._require_schema(connection)
+            return statements.select_position(connection, queue_id)
+
+    def read(
+        self,
+        signal: Signal,
+        *,
+        start_unix_nano: int = 0,
+        end_unix_nano: int = 2**63 - 1,
+        limit: int | None = None,
+    ) -> Encoded:
+        """See `Store`."""
+        with self._reading("read") as connection, transaction(connection, "DEFERRED"):
+            selected = {
+                table: statements.select_facts(connection, table, start_unix_nano, end_unix_nano, limit)
+                for table in upkeep.TABLES_OF[signal]
+            }
+            facts = {table: rows for table, rows in selected.items() if rows}
+            dimensions = statements.select_dimensions(connection, facts)
+        return Encoded(signal=signal, items=sum(map(len, facts.values())), dimensions=dimensions, facts=facts)
+
+    def query(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        rows_max: int | None = None,
+    ) -> Result:
+        """See `Store`."""
+        if params is not None:
+            sql = _PLACEHOLDER.sub(lambda match: f":{match[1]}" if match[1] else "%", sql)
+        deadline = None if timeout_s is None else self._clock.monotonic() + timeout_s
+
+        def expired() -> bool:
+            return deadline is not None and self._clock.monotonic() >= deadline
+
+        with self._reading("query") as connection, reading_only(connection), limited(connection, expired):
+            try:
+                cursor = connection.execute(sql, {} if params is None else params)
+                rows = cursor.fetchall() if rows_max is None else cursor.fetchmany(rows_max)
+            except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+                if isinstance(error, sqlite3.OperationalError) and is_busy(error):
+                    raise
+                if expired():
+                    raise QueryError(f"took longer than {timeout_s:g} s") from error
+                raise QueryError(str(error)) from error
+            columns = tuple(column[0] for column in cursor.description or ())
+            cursor.close()
+        return Result(columns, rows)
+
+    def stats(self) -> list[TableStats]:
+        """See `Store`."""
+        with self._reading("read the sizes") as connection:
+            return upkeep.stats(connection)
+
+    def apply_retention(
+        self, ages_s: Mapping[Signal, float], *, now_unix_nano: int, dry_run: bool = False
+    ) -> dict[str, int]:
+        """See `Store`."""
+        if dry_run:
+            with self._reading("count what is old") as connection:
+                return upkeep.count_old(connection, ages_s, now_unix_nano)
+        return upkeep.delete_old(lambda: self._writing("delete what is old"), ages_s, now_unix_nano)
+
+    def take_evicted(self) -> dict[Table, int]:
+        """How many items made room for newer ones since the last call, by table."""
+        with self._lock:
+            evicted, self._evicted = self._evicted, {}
+        return evicted
+
+    def check(self) -> list[CheckStep]:
+        """See `Store`."""
+        steps = []
+        try:
+            for name, step in (
+                ("resolve", self._check_path),
+                ("open", self._check_open),
+                ("schema", self._check_schema),
+                ("write and roll back", self._check_write),
+            ):
+                steps.append(CheckStep(name, True, step()))
+        except (TelemetryError, OSError) as error:
+            steps.append(CheckStep(name, False, str(error)))
+        return steps
+
+    def _check_path(self) -> str:
+        if self.path is None:
+            return "in memory"
+        if not self.path.exists():
+            raise SchemaError(_absent(self.path))
+        return str(self.path.absolute())
+
+    def _check_open(self) -> str:
+        with self._reading("open") as connection:
+            [[journal]] = connection.execute("PRAGMA journal_mode")
+            [[size]] = connection.execute(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            )
+        return f"{self.edition}, journal {journal}, {size} bytes"
+
+    def _check_schema(self) -> str:
+        status = self.schema_status()
+        if not status.usable:
+            raise SchemaError(_unusable(status))
+        return f"version {status.current}, this program's is {status.expected}"
+
+    def _check_write(self) -> str:
+        with self._writing("write") as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                statements.put_position(connection, UUID(int=0), 0, self._clock.unix_nano())
+            finally:
+                connection.execute("ROLLBACK")
+        return "nothing is left of it"
+
+    def _make_folder(self) -> None:
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PermanentError(
+                f"cannot make the folder {self.path.parent.absolute()}: {error.strerror}",
+                reason="cannot_open",
+            ) from error
+
+    def _require_schema(self, connection: sqlite3.Connection) -> None:
+        if not self._ready:
+            status = schema.status(connection)
+            if not status.usable:
+                raise SchemaError(_unusable(status))
+            self._ready = True
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Keep within `items_max`, and the dimensions in proportion."""
+        assert self._items_max is not None  # noqa: S101  the caller asked
+        for table, count in upkeep.keep_newest(connection, self._items_max).items():
+            self._evicted[table] = self._evicted.get(table, 0) + count
+        for table in DIMENSIONS:
+            if upkeep.count(connection, table) > 2 * self._items_max:
+                upkeep.delete_unused_dimensions(connection)
+                self._dimensions.forget()
+
+    @contextmanager
+    def _writing(self, doing: str, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """The writing connection, for one at a time. Opened again when the last use broke it."""
+        with self._lock:
+            try:
+                yield self._connected(create)
+            except (sqlite3.Error, OverflowError) as error:
+                # Only a lock held by somebody else says nothing against the connection. Memory has no other.
+                if self.path is not None and not is_busy(error):
+                    self._disconnect()
+                raise classified(error, f"{doing} {self.path or 'in memory'}") from error
+
+    @contextmanager
+    def _reading(self, doing: str) -> Iterator[sqlite3.Connection]:
+        """A connection for reading, of its own; in memory there is only the writing one."""
+        if self.path is None:
+            with self._writing(doing) as connection:
+                yield connection
+            return
+        if not self.path.exists():
+            raise SchemaError(_absent(self.path))
+        try:
+            with closing(connect(self.path, create=False, busy_timeout_s=self._busy_timeout_s)) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise classified(error, f"{doing} {self.path}") from error
+
+    def _connected(self, create: bool) -> sqlite3.Connection:
+        if self._writer is not None and self._replaced():
+            self._disconnect()
+        if self._writer is None:
+            if self.path is not None and not create and not self.path.exists():
+                raise SchemaError(_absent(self.path))
+            self._writer = connect(
+                self.path, create=create or self.path is None, busy_timeout_s=self._busy_timeout_s
+            )
+            self._inode = None if self.path is None else self.path.stat().st_ino
+            self._dimensions.forget()
+        return self._writer
+
+    def _replaced(self) -> bool:
+        """Whether the file that is open is no longer the one at `path`: what is written to it would be gone."""
+        if self.path is None:
+            return False
+        try:
+            return self.path.stat().st_ino != self._inode
+        except OSError:
+            return True
+
+    def _disconnect(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+        self._ready = False
+
+
+def _unusable(status: SchemaStatus) -> str:
+    if not status.current:
+        return "the database has no tables yet: `collector database init` makes them"
+    advice = (
+        "`collector database migrate` brings it up to date"
+        if status.current < status.expected
+        else "use a newer version of this program"
+    )
+    return (
+        f"the schema is version {status.current}, this program's {status.expected}: too far apart; {advice}"
+    )
+
+
+def _absent(path: Path) -> str:
+    return f"there is no file {path.absolute()}: `collector database init` makes it"
