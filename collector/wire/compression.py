@@ -1,0 +1,175 @@
+"""Content codings, with a ceiling: what a body inflates to is counted while it inflates, not afterwards.
+
+`deflate` is zlib's format (RFC 9110, 8.4.1.2) and has the synonym `zlib`; gzip members and zstd frames may be
+concatenated. A body that is empty stays empty in any coding.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+from collector.model.errors import PermanentError
+from collector.wire.errors import MalformedError, TooLargeError
+
+# RFC 8878, 3.1.1.1.2: decoders should support at least 8 MiB; more is what a hostile frame asks for.
+_ZSTD_WINDOW_MAX: Final = 8 * 1024 * 1024
+# 4 bytes of zstd may inflate to 128 KiB, and zstd cannot be told to stop: so it is fed in small pieces. This is
+# at most 4 MiB of output at once.
+_ZSTD_PIECE: Final = 128
+# Every new member copies the input left: a body of a million empty ones must not.
+_MEMBERS_MAX: Final = 1000
+
+
+class UnsupportedEncodingError(PermanentError):
+    """A Content-Encoding that is not among `accepted`."""
+
+    def __init__(self, encoding: str, accepted: tuple[str, ...]) -> None:
+        super().__init__(
+            f"Content-Encoding {encoding!r} is not supported; use one of {', '.join(accepted)}",
+            reason="unsupported_encoding",
+        )
+        self.accepted = accepted
+
+
+class Inflater(Protocol):
+    """Decompresses a body as it arrives. Raises `TooLargeError` or `MalformedError` as soon as it can tell."""
+
+    def feed(self, data: bytes, /) -> None:
+        """Take the next part of the body."""
+        ...
+
+    def finish(self) -> bytes:
+        """Return the whole body, inflated.
+
+        Raises:
+            MalformedError: the body ended too early.
+        """
+        ...
+
+
+def inflater(encoding: str, size_max: int) -> Inflater:
+    """Return an inflater for a Content-Encoding ("" is identity); neither side of it may exceed `size_max` bytes.
+
+    Raises:
+        UnsupportedEncodingError: `encoding` is unknown.
+    """
+    name = encoding.strip().lower()
+    if name not in _MEMBERS:
+        raise UnsupportedEncodingError(name, ENCODINGS)
+    return _Inflater(_MEMBERS[name], size_max)
+
+
+def inflate(encoding: str, body: bytes, size_max: int) -> bytes:
+    """Decompress a whole body. For errors see `inflater`."""
+    whole = inflater(encoding, size_max)
+    whole.feed(body)
+    return whole.finish()
+
+
+class _Member(Protocol):
+    """One gzip member, zlib stream or zstd frame."""
+
+    def decompress(self, data: bytes, room: int, /) -> tuple[bytes, bytes, bool]:
+        """Return output, the input that is left, and whether the member has ended. Stops at `room` if it can.
+
+        Raises:
+            MalformedError: this is no such member.
+        """
+        ...
+
+
+class _Inflater:
+    """A sequence of members; without `make` the body as it is."""
+
+    def __init__(self, make: Callable[[], _Member] | None, size_max: int) -> None:
+        self._make = make
+        self._size_max = size_max
+        self._member: _Member | None = None  # None between members
+        self._members = 0
+        self._fed = 0
+        self._size = 0
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """See `Inflater`."""
+        self._fed += len(data)
+        if self._fed > self._size_max:
+            raise TooLargeError(self._size_max)
+        if self._make is None:
+            self._take(data)
+            return
+        while data:
+            if self._member is None:
+                self._member = self._make()
+                self._members += 1
+                if self._members > _MEMBERS_MAX:
+                    raise MalformedError(f"the body has more than {_MEMBERS_MAX} compressed members")
+            # One byte more than there is room for tells "too large" from "exactly full".
+            piece, data, ended = self._member.decompress(data, self._size_max - self._size + 1)
+            self._take(piece)
+            if ended:
+                self._member = None
+
+    def finish(self) -> bytes:
+        """See `Inflater`."""
+        if self._member is not None:
+            raise MalformedError("the compressed body is truncated")
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    def _take(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._size_max:
+            raise TooLargeError(self._size_max)
+        if piece:
+            self._pieces.append(piece)
+
+
+class _ZlibMember:
+    def __init__(self, name: str, window_bits: int) -> None:
+        self._name = name
+        self._stream = zlib.decompressobj(window_bits)
+
+    def decompress(self, data: bytes, room: int) -> tuple[bytes, bytes, bool]:
+        """See `_Member`."""
+        stream = self._stream
+        try:
+            piece = stream.decompress(data, room)
+        except zlib.error as error:
+            raise MalformedError(f"the body is not valid {self._name}: {error}") from None
+        return piece, stream.unused_data if stream.eof else stream.unconsumed_tail, stream.eof
+
+
+class _ZstdMember:
+    def __init__(self) -> None:
+        import zstandard  # loaded by the first body that needs it
+
+        self._error = zstandard.ZstdError
+        self._stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_MAX).decompressobj()
+
+    def decompress(self, data: bytes, _room: int) -> tuple[bytes, bytes, bool]:
+        """See `_Member`."""
+        stream = self._stream
+        try:
+            piece = stream.decompress(data[:_ZSTD_PIECE])
+        except self._error as error:
+            raise MalformedError(f"the body is not valid zstd: {error}") from None
+        # `unused_data` is what the piece held behind the end of the frame.
+        return piece, stream.unused_data + data[_ZSTD_PIECE:], stream.eof
+
+
+_GZIP: Final = partial(_ZlibMember, "gzip", zlib.MAX_WBITS | 16)
+_ZLIB: Final = partial(_ZlibMember, "deflate (zlib)", zlib.MAX_WBITS)
+_MEMBERS: Final[dict[str, Callable[[], _Member] | None]] = {
+    "": None,
+    "identity": None,
+    "gzip": _GZIP,
+    "x-gzip": _GZIP,
+    "deflate": _ZLIB,
+    "zlib": _ZLIB,
+    "zstd": _ZstdMember,
+}
+# What to advertise in Accept-Encoding.
+ENCODINGS: Final = ("gzip", "zstd", "deflate", "identity")
