@@ -32,10 +32,6 @@ class Dialect:
         """A time, for a column of kind TIME."""
         return microseconds if self.sqlite else EPOCH + microseconds * _MICROSECOND
 
-    def uuid(self, value: bytes) -> Any:
-        """16 bytes, for a column of kind UUID."""
-        return value if self.sqlite else UUID(bytes=value)
-
     def integers(self, values: Sequence[int]) -> Any:
         """Integers, for `among`."""
         return json.dumps(values) if self.sqlite else list(values)
@@ -80,10 +76,28 @@ class Dialect:
         return f"date_bin(%(step)s::interval, {column}, %(origin)s::timestamptz)"
 
     def end_of_span(self) -> str:
-        """The end of span `p` as a TIME, cut to microseconds; its start if it did not end."""
+        """The end of span `p` as a TIME, cut to microseconds; NULL if it did not end."""
         if self.sqlite:
-            return "p.time + coalesce(p.duration_nano, 0) / 1000"
-        return "p.time + coalesce(p.duration_nano, 0) / 1000 * interval '1 microsecond'"
+            return "p.time + p.duration_nano / 1000"
+        return "p.time + p.duration_nano / 1000 * interval '1 microsecond'"
+
+    def exact_time(self) -> str:
+        """The time of fact `p` in nanoseconds since 1970, as SQLite's indexes have it, letter by letter."""
+        return "(p.time * 1000 + coalesce(p.time_nanos, 0))"
+
+    def newest_first(self, limit: int | None) -> str:
+        """Order fact `p` by time, newest first; with a `limit`, at most the rows of parameter `limit`."""
+        exact = f"{self.exact_time()} DESC" if self.sqlite else "p.time DESC, coalesce(p.time_nanos, 0) DESC"
+        return f"ORDER BY {exact}" if limit is None else f"ORDER BY {exact} LIMIT %(limit)s"
+
+    def is_trace(self, name: str) -> str:
+        """Condition: fact `p` is of a trace; the parameter is made by `trace_id`."""
+        # SQLite's index holds the text that its views show.
+        return f"lower(hex(p.trace_id)) = %({name})s" if self.sqlite else f"p.trace_id = %({name})s"
+
+    def trace_id(self, value: bytes) -> Any:
+        """A trace id, for `is_trace`."""
+        return value.hex() if self.sqlite else UUID(bytes=value)
 
     def microseconds(self, column: str) -> str:
         """The TIME in `column` as a number of microseconds since 1970. Costly in PostgreSQL."""
@@ -145,10 +159,10 @@ class Conditions:
         self.texts.append(text)
         self.parameters.update(parameters)
 
-    def add_any_of(self, column: str, name: str, values: Sequence[Any]) -> None:
-        """Add: `column` equals one of `values`."""
-        names = {f"{name}_{number}": value for number, value in enumerate(values)}
-        self.add(f"{column} IN ({', '.join(f'%({key})s' for key in names)})", **names)
+    def add_any_of(self, text: str, values: Sequence[Any]) -> None:
+        """Add: `text`, a condition on parameter `value`, holds for one of `values`."""
+        names = {f"value_{number}": value for number, value in enumerate(values)}
+        self.add(f"({' OR '.join(text.replace('%(value)s', f'%({name})s') for name in names)})", **names)
 
     @property
     def where(self) -> str:
@@ -157,25 +171,24 @@ class Conditions:
 
 
 def during(dialect: Dialect, window: Window) -> Conditions:
-    """Keep the rows of fact `p` that lie in `window`, to the nanosecond.
-
-    The plain comparisons with `time` come first: they are what prunes chunks and uses an index.
-    """
+    """Keep the rows of fact `p` that lie in `window`, to the nanosecond, by what each database finds quickly."""
     conditions = Conditions([], {})
-    if window.start_unix_nano > 0:
-        start_us, start_ns = divmod(window.start_unix_nano, 1000)
-        conditions.add("p.time >= %(start)s", start=dialect.time(start_us))
-        if start_ns:
+    for name, bound in (("start", window.start_unix_nano), ("end", window.end_unix_nano)):
+        if bound in (0, TIME_MAX):
+            continue
+        if dialect.sqlite:  # its indexes hold the exact time
+            sign = ">=" if name == "start" else "<"
+            conditions.add(f"{dialect.exact_time()} {sign} %({name})s", **{name: bound})
+            continue
+        microseconds, nanos = divmod(bound, 1000)
+        # The plain comparison prunes chunks; the nanoseconds matter in the microsecond of the bound only.
+        sign = ">=" if name == "start" else "<=" if nanos else "<"
+        conditions.add(f"p.time {sign} %({name})s", **{name: dialect.time(microseconds)})
+        if nanos:
+            outside = "<" if name == "start" else ">="
             conditions.add(
-                "NOT (p.time = %(start)s AND coalesce(p.time_nanos, 0) < %(start_nanos)s)",
-                start_nanos=start_ns,
-            )
-    if window.end_unix_nano < TIME_MAX:
-        end_us, end_ns = divmod(window.end_unix_nano, 1000)
-        conditions.add("p.time <= %(end)s" if end_ns else "p.time < %(end)s", end=dialect.time(end_us))
-        if end_ns:
-            conditions.add(
-                "NOT (p.time = %(end)s AND coalesce(p.time_nanos, 0) >= %(end_nanos)s)", end_nanos=end_ns
+                f"NOT (p.time = %({name})s AND coalesce(p.time_nanos, 0) {outside} %({name}_nanos)s)",
+                **{f"{name}_nanos": nanos},
             )
     return conditions
 
@@ -183,12 +196,6 @@ def during(dialect: Dialect, window: Window) -> Conditions:
 def statement(*parts: str) -> str:
     """Join the parts of a statement; empty ones are left out."""
     return "\n".join(part for part in parts if part)
-
-
-def newest_first(limit: int | None) -> str:
-    """Order fact `p` by time, newest first, with at most the `limit` rows of parameter `limit`."""
-    order = "ORDER BY p.time DESC, coalesce(p.time_nanos, 0) DESC"
-    return order if limit is None else f"{order} LIMIT %(limit)s"
 
 
 def pair_list(pairs: Mapping[int, int]) -> str:

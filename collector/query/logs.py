@@ -63,7 +63,9 @@ def read_logs(
     if event_name is not None:
         conditions.add("p.event_name = %(event_name)s", event_name=event_name)
     if trace_id is not None:
-        conditions.add("p.trace_id = %(trace_id)s", trace_id=reader.dialect.uuid(trace_id_bytes(trace_id)))
+        conditions.add(
+            reader.dialect.is_trace("trace_id"), trace_id=reader.dialect.trace_id(trace_id_bytes(trace_id))
+        )
     return read_labelled(reader, _SELECT, conditions, attributes, limit, _record, _places)
 
 

@@ -47,46 +47,44 @@ class Steps:
         return min(self.step_us, self.window.end_unix_nano // 1000 - start_us) / 1e6
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the points come from: `where` keeps the metric's in the window; `grouped`: those that have a group."""
+
+    dialect: Dialect
+    where: str
+    grouped: bool
+
+    def points(self, columns: str = "", joins: str = "") -> str:
+        """A SELECT of `bucket, grp, v`, and of further `columns`."""
+        value = f"coalesce({self.dialect.number('p.value')}, CAST(p.value_int AS double precision))"
+        groups = f"JOIN {self.dialect.pairs('groups')} AS g ON g.series_id = p.series_id"
+        return statement(
+            f"SELECT {self.dialect.bucket('p.time')} AS bucket, {'g.grp' if self.grouped else '0'} AS grp,",
+            f"{value} AS v{columns} FROM otlp_number_points p",
+            groups if self.grouped else "",
+            joins,
+            self.where,
+        )
+
+
 def number_samples(
     reader: Reader, name: str, steps: Steps, aggregation: Aggregation, group_of: Mapping[int, int] | None
 ) -> dict[int, list[Sample]]:
     """Return the samples of each group. `group_of`: series and their groups; None: all are group 0."""
-    match aggregation.over:
-        case Over.AVG | Over.MIN | Over.MAX | Over.SUM | Over.COUNT:
-            text = _simple(reader.dialect, aggregation.over, group_of)
-        case Over.FIRST | Over.LAST:
-            text = _end(reader.dialect, aggregation.over, group_of)
-        case Over.PERCENTILE:
-            text = _percentile(reader.dialect, group_of)
-        case Over.RATE | Over.INCREASE:
-            text = _increase(reader.dialect, group_of)
-        case never:
-            assert_never(never)
-    return _samples(reader, name, steps, aggregation, group_of, text)
-
-
-def _samples(
-    reader: Reader,
-    name: str,
-    steps: Steps,
-    aggregation: Aggregation,
-    group_of: Mapping[int, int] | None,
-    text: str,
-) -> dict[int, list[Sample]]:
     dialect = reader.dialect
     counted = aggregation.over in (Over.RATE, Over.INCREASE)
     window = with_lookback(steps) if counted else steps.window
+    conditions = during(dialect, window)
+    conditions.add("p.metric = %(metric)s", metric=name)
     parameters: dict[str, Any] = {
-        **during(dialect, window).parameters,
+        **conditions.parameters,
         **dialect.steps(steps.origin_us, steps.step_us),
-        "metric": name,
+        "millionths": aggregation.millionths,
+        "since_unix_nano": window.start_unix_nano,
+        "groups": pair_list(group_of or {}),
     }
-    if group_of is not None:
-        parameters["groups"] = pair_list(group_of)
-    if aggregation.over is Over.PERCENTILE:
-        parameters["millionths"] = aggregation.millionths
-    if counted:
-        parameters["since_unix_nano"] = window.start_unix_nano
+    text = _statement(_Source(dialect, conditions.where, group_of is not None), aggregation.over)
     samples: dict[int, list[Sample]] = {}
     for bucket, group, *values in reader.rows(text, parameters):
         start_us = dialect.from_bucket(bucket, steps.origin_us, steps.step_us)
@@ -95,6 +93,20 @@ def _samples(
             value /= steps.length_s(start_us)
         samples.setdefault(group, []).append(Sample(start_us * 1000, value))
     return samples
+
+
+def _statement(source: _Source, over: Over) -> str:
+    match over:
+        case Over.AVG | Over.MIN | Over.MAX | Over.SUM | Over.COUNT:
+            return _simple(source, over)
+        case Over.FIRST | Over.LAST:
+            return _end(source, over)
+        case Over.PERCENTILE:
+            return _percentile(source)
+        case Over.RATE | Over.INCREASE:
+            return _increase(source)
+        case never:
+            assert_never(never)
 
 
 def with_lookback(steps: Steps) -> Window:
@@ -122,42 +134,27 @@ def _float(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _points(dialect: Dialect, group_of: Mapping[int, int] | None, columns: str = "", joins: str = "") -> str:
-    """The points of the window as `bucket, grp, v` and `columns`. Bounds are always there in a range."""
-    value = f"coalesce({dialect.number('p.value')}, CAST(p.value_int AS double precision))"
-    return statement(
-        "SELECT",
-        f"{dialect.bucket('p.time')} AS bucket,",
-        f"{'0' if group_of is None else 'g.grp'} AS grp,",
-        f"{value} AS v{columns}",
-        "FROM otlp_number_points p",
-        "" if group_of is None else f"JOIN {dialect.pairs('groups')} AS g ON g.series_id = p.series_id",
-        joins,
-        "WHERE p.metric = %(metric)s AND p.time >= %(start)s AND p.time < %(end)s",
-    )
-
-
-def _simple(dialect: Dialect, over: Over, group_of: Mapping[int, int] | None) -> str:
+def _simple(source: _Source, over: Over) -> str:
     # Not avg(v): PostgreSQL's computes the variance on the way and fails where its square overflows.
     value = "sum(v), count(v)" if over is Over.AVG else f"{over.value}(v)"
     return statement(
         f"SELECT bucket, grp, {value} FROM (",  # noqa: S608 - a name of ours
-        _points(dialect, group_of),
+        source.points(),
         ") AS points WHERE v IS NOT NULL GROUP BY bucket, grp ORDER BY bucket, grp",
     )
 
 
-def _end(dialect: Dialect, over: Over, group_of: Mapping[int, int] | None) -> str:
+def _end(source: _Source, over: Over) -> str:
     way = "" if over is Over.FIRST else " DESC"
     return statement(
         "SELECT bucket, grp, v FROM (SELECT bucket, grp, v, row_number() OVER (PARTITION BY bucket, grp",
         f"ORDER BY time{way}, nanos{way}, series_id{way}) AS place FROM (",
-        _points(dialect, group_of, ", p.time, coalesce(p.time_nanos, 0) AS nanos, p.series_id"),
+        source.points(", p.time, coalesce(p.time_nanos, 0) AS nanos, p.series_id"),
         ") AS points WHERE v IS NOT NULL) AS ranked WHERE place = 1 ORDER BY bucket, grp",
     )
 
 
-def _percentile(dialect: Dialect, group_of: Mapping[int, int] | None) -> str:
+def _percentile(source: _Source) -> str:
     # The two values around the place that the percentile falls on; `_value` interpolates, as
     # percentile_cont does. Written out because SQLite has no such function.
     place = "(%(millionths)s * (n - 1)) / 1000000"
@@ -166,13 +163,13 @@ def _percentile(dialect: Dialect, group_of: Mapping[int, int] | None) -> str:
         f"max(CASE WHEN place = 1 + {place} THEN v END), max(CASE WHEN place = 2 + {place} THEN v END)",
         "FROM (SELECT bucket, grp, v, row_number() OVER (PARTITION BY bucket, grp ORDER BY v) AS place,",
         "count(*) OVER (PARTITION BY bucket, grp) AS n FROM (",
-        _points(dialect, group_of),
+        source.points(),
         ") AS points WHERE v IS NOT NULL) AS ranked GROUP BY bucket, grp ORDER BY bucket, grp",
     )
 
 
-def _increase(dialect: Dialect, group_of: Mapping[int, int] | None) -> str:
-    at = f"({dialect.microseconds('time')} * 1000 + nanos)"
+def _increase(source: _Source) -> str:
+    at = f"({source.dialect.microseconds('time')} * 1000 + nanos)"
     return statement(
         "SELECT bucket, grp, sum(CASE",
         "WHEN temporality = 1 THEN v",
@@ -183,15 +180,13 @@ def _increase(dialect: Dialect, group_of: Mapping[int, int] | None) -> str:
         "ELSE v - previous END)",
         "FROM (SELECT bucket, grp, v, time, nanos, began, temporality, monotonic,",
         "lag(v) OVER stream AS previous, lag(began) OVER stream AS previous_began FROM (",
-        _points(
-            dialect,
-            group_of,
+        source.points(
             ", p.time, coalesce(p.time_nanos, 0) AS nanos, p.series_id, s.stream_id, s.temporality, s.monotonic"
             ", coalesce(p.start_time_unix_nano, 0) AS began",
             "JOIN otlp_series s ON s.series_id = p.series_id",
         ),
         ") AS points WHERE v IS NOT NULL",
         "WINDOW stream AS (PARTITION BY stream_id ORDER BY time, nanos, series_id)) AS differences",
-        f"WHERE time >= {'%(origin)s' if dialect.sqlite else '%(origin)s::timestamptz'}",
+        f"WHERE time >= {'%(origin)s' if source.dialect.sqlite else '%(origin)s::timestamptz'}",
         "GROUP BY bucket, grp ORDER BY bucket, grp",
     )

@@ -13,7 +13,6 @@ from collector.query.dialect import (
     during,
     from_float,
     from_uint64,
-    newest_first,
     statement,
 )
 from collector.query.reader import Reader
@@ -176,7 +175,7 @@ def read_cluster_points(
         names = sorted({stream.metric for stream in streams.values()})
         if len(names) <= 100:
             # A constant on the leading column of the order prunes compressed batches.
-            conditions.add_any_of("p.metric", "metric", names)
+            conditions.add_any_of("p.metric = %(value)s", names)
     points = _points(reader, NUMBERS, conditions, limit, streams)
     return [point for point in points if isinstance(point, MetricPoint)]
 
@@ -225,7 +224,7 @@ def _points(
     text = statement(
         f"SELECT {kind.select} FROM {kind.table.name} p",  # noqa: S608 - names of ours
         conditions.where,
-        newest_first(limit),
+        reader.dialect.newest_first(limit),
     )
     rows = reader.rows(text, {**conditions.parameters, **({} if limit is None else {"limit": limit})})
     if streams is None:

@@ -178,21 +178,21 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceSummary:
-    """A trace in one line: from the earliest start to the latest end of its spans."""
+    """A trace in one line, by the rules of the view `traces`."""
 
     trace_id: str
     time_unix_nano: int
-    duration_nano: int
-    service_name: str  # of its first root, or of its first span where no root is stored
+    duration_nano: int | None  # from the first start to the last end; None: no span of it ended
+    service_name: str  # of its first span without a parent, or of its first span
     name: str
     spans: int
     errors: int
     services: int
 
     @property
-    def duration_ms(self) -> float:
+    def duration_ms(self) -> float | None:
         """Duration in milliseconds."""
-        return self.duration_nano / 1e6
+        return None if self.duration_nano is None else self.duration_nano / 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -11,7 +12,6 @@ from collector.query.dialect import (
     Dialect,
     during,
     from_uint64_hex,
-    newest_first,
     statement,
 )
 from collector.query.reader import Reader
@@ -90,7 +90,7 @@ def read_spans(
 def read_trace_spans(reader: Reader, trace_id: bytes, window: Window) -> list[Span]:
     """Return all spans of a trace that start in `window`, in order of time."""
     conditions = during(reader.dialect, window)
-    conditions.add("p.trace_id = %(trace_id)s", trace_id=reader.dialect.uuid(trace_id))
+    conditions.add(reader.dialect.is_trace("trace_id"), trace_id=reader.dialect.trace_id(trace_id))
     rows = reader.rows(statement(_SELECT, conditions.where), conditions.parameters)
     return sorted((_span(reader.dialect, row) for row in rows), key=_by_time)
 
@@ -116,21 +116,21 @@ def slowest_traces(reader: Reader, window: Window, *, service: str | None, limit
         statement(
             "SELECT trace_id FROM (",
             text,
-            ") AS traces ORDER BY ended - began DESC, trace_id LIMIT %(limit)s",
+            ") AS traces ORDER BY ended - began DESC NULLS LAST, trace_id LIMIT %(limit)s",
         ),
         parameters,
     )
-    return _summaries(reader, window, [row[0] for row in rows])
+    return _summaries(reader, window, [bytes.fromhex(dialect.from_uuid(row[0]) or "") for row in rows])
 
 
-def _summaries(reader: Reader, window: Window, trace_ids: Sequence[Any]) -> list[TraceSummary]:
+def _summaries(reader: Reader, window: Window, trace_ids: Sequence[bytes]) -> list[TraceSummary]:
     if not trace_ids:
         return []
     dialect = reader.dialect
     conditions = during(dialect, window)
-    conditions.add_any_of("p.trace_id", "trace_id", trace_ids)
+    conditions.add_any_of(dialect.is_trace("value"), [dialect.trace_id(value) for value in trace_ids])
     text = statement(
-        "SELECT p.trace_id, p.time, coalesce(p.time_nanos, 0), coalesce(p.duration_nano, 0), p.service_name,",
+        "SELECT p.trace_id, p.time, coalesce(p.time_nanos, 0), p.duration_nano, p.service_name,",
         "p.name, p.parent_span_id, p.status_code, p.span_id FROM otlp_spans p",
         conditions.where,
     )
@@ -139,7 +139,7 @@ def _summaries(reader: Reader, window: Window, trace_ids: Sequence[Any]) -> list
         spans = traces.setdefault(dialect.from_uuid(trace_id) or "", [])
         spans.append((dialect.from_time(time) * 1000 + nanos, *rest))
     summaries = [_summary(trace_id, spans) for trace_id, spans in traces.items()]
-    return sorted(summaries, key=lambda trace: (-trace.duration_nano, trace.trace_id))
+    return sorted(summaries, key=_longest_first)
 
 
 def _summary(trace_id: str, spans: Iterable[tuple[Any, ...]]) -> TraceSummary:
@@ -147,16 +147,21 @@ def _summary(trace_id: str, spans: Iterable[tuple[Any, ...]]) -> TraceSummary:
     began = ordered[0][0]
     roots = [span for span in ordered if span[4] is None]
     _, _, service_name, name, *_ = (roots or ordered)[0]
+    ends = [time + duration for time, duration, *_ in ordered if duration is not None]
     return TraceSummary(
         trace_id=trace_id,
         time_unix_nano=began,
-        duration_nano=max(time + duration for time, duration, *_ in ordered) - began,
+        duration_nano=max(ends) - began if ends else None,
         service_name=service_name,
         name=name,
         spans=len(ordered),
         errors=sum(1 for span in ordered if span[5] == 2),
         services=len({span[2] for span in ordered}),
     )
+
+
+def _longest_first(trace: TraceSummary) -> tuple[float, str]:
+    return math.inf if trace.duration_nano is None else -trace.duration_nano, trace.trace_id
 
 
 def read_labelled(
@@ -179,7 +184,9 @@ def read_labelled(
         parameters = dict(conditions.parameters)
         if wanted is not None:
             parameters["limit"] = wanted
-        rows = reader.rows(statement(select, conditions.where, newest_first(wanted)), parameters)
+        rows = reader.rows(
+            statement(select, conditions.where, reader.dialect.newest_first(wanted)), parameters
+        )
         made = [make(reader.dialect, row) for row in rows]
         found = [item for item in made if carries(labels, places(item))]
         if limit is None or wanted is None or len(found) >= limit or len(rows) < wanted:
