@@ -177,6 +177,13 @@ class Meters:
             "exporter",
             "operation",
         )
+        self.store_deleted = counter(
+            "collector_store_deleted_items",
+            "Stored items that were deleted again: by retention, or by a bound on their number.",
+            "exporter",
+            "otel_signal",
+            "reason",
+        )
         self.component_state = gauge(
             "collector_component_up",
             "1 when the component is ok, 0 when it is degraded or failed.",

@@ -20,6 +20,8 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
+from collector.model.signal import Signal
+
 
 class Kind(enum.Enum):
     """Type of a column: Python value in a row → PostgreSQL type → SQLite storage."""
@@ -264,6 +266,12 @@ POSITIONS: Final = Table(
 DIMENSIONS: Final = (RESOURCES, SCOPES, SERIES)
 METRIC_FACTS: Final = (NUMBER_POINTS, HISTOGRAM_POINTS, EXPONENTIAL_HISTOGRAM_POINTS, SUMMARY_POINTS)
 FACTS: Final = (*METRIC_FACTS, SPANS, LOGS)
+FACTS_OF: Final[dict[Signal, tuple[Table, ...]]] = {
+    Signal.TRACES: (SPANS,),
+    Signal.METRICS: METRIC_FACTS,
+    Signal.LOGS: (LOGS,),
+}
+SIGNAL_OF: Final = {table.name: signal for signal, tables in FACTS_OF.items() for table in tables}
 
 # --- what people read ---------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,9 +30,17 @@ from collector.storage.sqlite.connection import (
     transaction,
 )
 from collector.storage.store import Migration, QueryError, Result, SchemaError, SchemaStatus, TableStats
-from collector.storage.tables import DIMENSIONS, Table
+from collector.storage.tables import DIMENSIONS, FACTS_OF, SIGNAL_OF, Table
 
 _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
+
+
+def path_of(url: str) -> Path | None:
+    """The file that a `sqlite:` URL names; None: memory."""
+    path = unquote(url.removeprefix("sqlite:").removeprefix("//").split("?")[0])
+    if path in ("", "/", "/:memory:"):
+        return None
+    return Path(path.removeprefix("/")).expanduser()
 
 
 class SqliteStore:
@@ -59,15 +68,12 @@ class SqliteStore:
         self._inode: int | None = None
         self._ready = False  # whether the writer's connection has seen a usable schema
         self._dimensions = DimensionWriter()
-        self._evicted: dict[Table, int] = {}
+        self._evicted: Counter[Signal] = Counter()
 
     @classmethod
     def from_url(cls, url: str, *, clock: Clock | None = None) -> SqliteStore:
         """`sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://`."""
-        path = unquote(url.removeprefix("sqlite:").removeprefix("//"))
-        if path in ("", "/", "/:memory:"):
-            return cls(None, clock=clock)
-        return cls(Path(path.removeprefix("/")).expanduser(), clock=clock)
+        return cls(path_of(url), clock=clock)
 
     @property
     def edition(self) -> str:
@@ -143,7 +149,7 @@ class SqliteStore:
         with self._reading("read") as connection, transaction(connection, "DEFERRED"):
             selected = {
                 table: statements.select_facts(connection, table, start_unix_nano, end_unix_nano, limit)
-                for table in upkeep.TABLES_OF[signal]
+                for table in FACTS_OF[signal]
             }
             facts = {table: rows for table, rows in selected.items() if rows}
             dimensions = statements.select_dimensions(connection, facts)
@@ -193,10 +199,10 @@ class SqliteStore:
                 return upkeep.count_old(connection, ages_s, now_unix_nano)
         return upkeep.delete_old(lambda: self._writing("delete what is old"), ages_s, now_unix_nano)
 
-    def take_evicted(self) -> dict[Table, int]:
-        """How many items made room for newer ones since the last call, by table."""
+    def take_evicted(self) -> Counter[Signal]:
+        """How many items made room for newer ones since the last call, by signal."""
         with self._lock:
-            evicted, self._evicted = self._evicted, {}
+            evicted, self._evicted = self._evicted, Counter()
         return evicted
 
     def check(self) -> list[CheckStep]:
@@ -266,7 +272,7 @@ class SqliteStore:
         """Keep within `items_max`, and the dimensions in proportion."""
         assert self._items_max is not None  # noqa: S101  the caller asked
         for table, count in upkeep.keep_newest(connection, self._items_max).items():
-            self._evicted[table] = self._evicted.get(table, 0) + count
+            self._evicted[SIGNAL_OF[table.name]] += count
         for table in DIMENSIONS:
             if upkeep.count(connection, table) > 2 * self._items_max:
                 upkeep.delete_unused_dimensions(connection)

@@ -14,16 +14,21 @@ from collector.storage.positions import QUEUE_FORGOTTEN_AFTER_S
 from collector.storage.sqlite.connection import transaction
 from collector.storage.sqlite.statements import EXACT_TIME
 from collector.storage.store import TableStats
-from collector.storage.tables import DIMENSIONS, FACTS, LOGS, METRIC_FACTS, POSITIONS, SERIES, SPANS, Table
+from collector.storage.tables import (
+    DIMENSIONS,
+    FACTS,
+    FACTS_OF,
+    LOGS,
+    METRIC_FACTS,
+    POSITIONS,
+    SERIES,
+    SPANS,
+    Table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TABLES_OF: Final[dict[Signal, tuple[Table, ...]]] = {
-    Signal.TRACES: (SPANS,),
-    Signal.METRICS: METRIC_FACTS,
-    Signal.LOGS: (LOGS,),
-}
 # Some 20 ms of work: so long a writer may have to wait for the lock.
 _SLICE_ROWS: Final = 5_000
 _SLICE_PAGES: Final = 1_000
@@ -146,7 +151,7 @@ def delete_unused_dimensions(connection: sqlite3.Connection) -> None:
 
 def _cutoffs(ages_s: Mapping[Signal, float], now_unix_nano: int) -> Iterator[tuple[Table, int]]:
     for signal, age_s in ages_s.items():
-        for table in TABLES_OF[signal]:
+        for table in FACTS_OF[signal]:
             yield table, now_unix_nano - int(age_s * 1e9)
 
 

@@ -1,0 +1,207 @@
+"""`StoreExporter`: any `Store` as an exporter. The exporters of each database only choose and configure the store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from collector.config.option import option
+from collector.config.types import Duration
+from collector.model.errors import PermanentError, RetryableError, TelemetryError
+from collector.model.signal import Signal
+from collector.pipeline.component import Batch, CheckStep, Settings, StartError, State, Thread
+from collector.pipeline.sender_config import SenderConfig
+from collector.storage.encode import Encoder
+from collector.storage.store import PositionError, SchemaError, Store
+from collector.storage.tables import SIGNAL_OF
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+# How often a database that is away, or has no tables yet, is looked at.
+_LOOK_AGAIN_S: Final = 5.0
+# Retention jobs of many collectors on one database spread over this share of their interval.
+_JITTER: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    """How long items are kept, by signal. 0 keeps them for ever."""
+
+    metrics: Duration = option(Duration.parse("90d"), doc="Age at which metric points are deleted; 0: never.")
+    traces: Duration = option(Duration.parse("30d"), doc="Age at which spans are deleted; 0: never.")
+    logs: Duration = option(Duration.parse("30d"), doc="Age at which log records are deleted; 0: never.")
+
+    def ages_s(self) -> dict[Signal, float]:
+        """Ages in seconds, of the signals that have one."""
+        ages = {Signal.METRICS: self.metrics, Signal.TRACES: self.traces, Signal.LOGS: self.logs}
+        return {signal: float(age) for signal, age in ages.items() if age}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig(SenderConfig):
+    """What the exporters to databases have in common."""
+
+    retention: RetentionConfig = option(
+        default_factory=RetentionConfig, doc="How long items are kept, by signal."
+    )
+    retention_interval: Duration = option(
+        Duration(3600.0), doc="How often old items are deleted.", minimum=1.0
+    )
+
+
+class StoreExporter:
+    """An `Exporter` and `TransactionalExporter` over a `store`.
+
+    A thread of its own brings the store into a state in which it can be written to, as soon as that is possible,
+    and applies retention. `migrate`: create and upgrade the tables, else wait until somebody has.
+    `local`: the store is on this machine and answers at once, so that `start` can say what is wrong with it.
+    `take_deleted`: items that the store deleted by itself since the last call, by signal.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        migrate: bool,
+        retention_s: Mapping[Signal, float],
+        retention_interval_s: float,
+        local: bool = False,
+        take_deleted: Callable[[], Mapping[Signal, int]] | None = None,
+    ) -> None:
+        self.store = store
+        self._settings = settings
+        self._migrate = migrate
+        self._retention_s = dict(retention_s)
+        self._retention_interval_s = retention_interval_s
+        self._local = local
+        self._take_deleted = take_deleted
+        self._encoders = {signal: Encoder() for signal in Signal}
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._thread: Thread | None = None
+        self._reported = threading.Lock()
+        self._last_report: tuple[State, str] | None = None
+
+    def start(self) -> None:
+        """See `Component`."""
+        if self._local:
+            try:
+                self._prepare()
+            except PermanentError as error:
+                raise StartError(str(error)) from error
+            except RetryableError as error:
+                self._report(State.DEGRADED, str(error))
+        else:
+            self._report(State.STARTING, "connecting")
+        self._thread = self._settings.spawn(f"{self._settings.id} upkeep", self._keep_up)
+
+    def shutdown(self) -> None:
+        """See `Component`."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self.store.close()
+
+    def export(self, batch: Batch, /) -> None:
+        """See `Exporter`. What is stored already is delivered."""
+        messages = [record.parse() for record in batch.records]
+        with self._timed("encode"):
+            encoded = self._encoders[batch.signal].encode(batch.signal, messages)
+        try:
+            with self._timed("write"):
+                self.store.write(encoded, queue_id=batch.queue_id, start=batch.start, end=batch.end)
+        except PositionError:
+            raise  # nothing is wrong with the store
+        except RetryableError as error:
+            self._report(State.DEGRADED, str(error))
+            if isinstance(error, SchemaError):
+                self._ready.clear()
+                self._wake.set()
+            raise
+        self._report(State.OK, self.store.edition)
+        if self._take_deleted is not None:
+            for signal, count in self._take_deleted().items():
+                self._count_deleted(signal, count, "bound")
+
+    def position(self, queue_id: UUID, /) -> int | None:
+        """See `TransactionalExporter`."""
+        with self._timed("position"):
+            return self.store.position(queue_id)
+
+    def check(self) -> list[CheckStep]:
+        """See `Exporter`."""
+        return self.store.check()
+
+    def _keep_up(self) -> None:
+        """Body of the thread: prepare until it works, then delete what is old, now and then."""
+        clock = self._settings.clock
+        retention_at = clock.monotonic()
+        while not self._stopping.is_set():
+            pause_s: float | None = _LOOK_AGAIN_S
+            try:
+                if not self._ready.is_set():
+                    self._prepare()
+                if self._retention_s and clock.monotonic() >= retention_at:
+                    self._delete_old()
+                    spread = 1 + self._settings.rng.uniform(-_JITTER, _JITTER)
+                    retention_at = clock.monotonic() + self._retention_interval_s * spread
+                pause_s = max(0.0, retention_at - clock.monotonic()) if self._retention_s else None
+            except TelemetryError as error:
+                self._report(State.DEGRADED, str(error))
+            self._wake.wait(pause_s)
+            self._wake.clear()
+
+    def _prepare(self) -> None:
+        self.store.open()
+        if self._migrate:
+            for migration in self.store.migrate():
+                self._settings.log.info(
+                    "Database schema brought up to date.", version=migration.version, name=migration.name
+                )
+        status = self.store.schema_status()
+        if not status.usable:
+            raise SchemaError(
+                f"the database's schema is version {status.current}, this program's {status.expected}: "
+                "`collector database migrate` brings it up to date; until then items wait in the queue"
+            )
+        self._ready.set()
+        self._report(State.OK, self.store.edition)
+
+    def _delete_old(self) -> None:
+        with self._timed("retention"):
+            deleted = self.store.apply_retention(
+                self._retention_s, now_unix_nano=self._settings.clock.unix_nano()
+            )
+        for table, count in deleted.items():
+            self._count_deleted(SIGNAL_OF[table], count, "retention")
+        if any(deleted.values()):
+            self._settings.log.info("Old items deleted.", **{k: v for k, v in deleted.items() if v})
+
+    def _count_deleted(self, signal: Signal, count: int, reason: str) -> None:
+        if count:
+            self._settings.meters.store_deleted.labels(str(self._settings.id), signal.value, reason).inc(
+                count
+            )
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        started = self._settings.clock.monotonic()
+        yield
+        self._settings.meters.database_queries.labels(str(self._settings.id), operation).observe(
+            self._settings.clock.monotonic() - started
+        )
+
+    def _report(self, state: State, message: str) -> None:
+        with self._reported:
+            if self._last_report != (state, message):
+                self._last_report = (state, message)
+                self._settings.report(state, message)
