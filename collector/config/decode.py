@@ -30,6 +30,7 @@ from collector.config.schema import (
     type_name,
 )
 from collector.config.tree import List, Map, Node, Scalar, infer
+from collector.config.types import Secret
 
 T = TypeVar("T")
 
@@ -164,7 +165,7 @@ class _Decoder:
     def option(self, node: Node, field: Field, path: str, place: Place) -> Any:
         """Decode one option. `MISSING`: nothing is said, the default holds."""
         null = isinstance(node, Scalar) and node.is_null
-        text = isinstance(node, Scalar) and node.origin and str in members(field.type)
+        text = isinstance(node, Scalar) and _is_empty_text(node, field.type)
         section = any(is_config(member) for member in members(field.type))
         if null and not text and not is_optional(field.type) and not section:
             if field.required:
@@ -193,7 +194,7 @@ class _Decoder:
         if isinstance(node, Scalar) and node.is_null:
             if len(candidates) == 1 and is_config(candidates[0]):
                 return self.section(node, candidates[0], path, place)
-            if is_optional(type_) and not (node.origin and str in candidates):
+            if is_optional(type_) and not _is_empty_text(node, type_):
                 return None
         if Any in candidates or object in candidates:
             return plain(node)
@@ -215,7 +216,7 @@ class _Decoder:
     def list(self, node: List, item_type: Any, path: str) -> Any:
         """Decode a list; all its items are looked at."""
         values = [
-            self.value(item, item_type, f"{path}[{index}]", _point(item, node.place))
+            self.value(item, item_type, f"{path}[{index}]", item.place)
             for index, item in enumerate(node.items)
         ]
         return INVALID if INVALID in values else tuple(values)
@@ -240,7 +241,7 @@ class _Decoder:
         at = _point(node, place)
         collections = (is_config, list_item, map_types)
         kinds = [kind for kind in members(type_) if not any(test(kind) for test in collections)]
-        if node.is_null and not (node.origin and str in kinds):
+        if node.is_null and not _is_empty_text(node, type_):
             for member in members(type_):
                 if map_types(member):
                     return {}
@@ -269,6 +270,12 @@ class _Decoder:
                 elif ":" in node.text and not node.quoted and not node.origin:
                     label = "is a space missing after ':'?"
                 return self.error(f"{path}: expected {expected}, found a text", _point(node, place), label)
+
+
+def _is_empty_text(node: Scalar, type_: Any) -> bool:
+    """Whether an empty value is a text: it was substituted, and a text is wanted."""
+    texts = (kind for kind in members(type_) if isinstance(kind, type) and issubclass(kind, str | Secret))
+    return bool(node.origin) and not node.text and any(texts)
 
 
 def _point(node: Node, place: Place) -> Place:

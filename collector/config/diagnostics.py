@@ -20,10 +20,10 @@ from typing import Any, Final, Literal
 EXIT_CONFIG: Final = 78  # EX_CONFIG of sysexits.h
 
 _WIDTH_MAX: Final = 160  # of a shown source line; longer ones are cut around the caret
-_SENSITIVE_VALUE: Final = re.compile(
-    r"(?i)((?:pass|secret|token|credential|api_?key|private_?key|authorization)[\w.-]*[\"']?\s*[:=]\s*)(\S.*)"
-)
-_URL_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)(\S+)(?=@)")
+_SENSITIVE: Final = r"(?i)(?:pass|secret|token|credential|api_?key|private_?key|authorization)"
+_SENSITIVE_VALUE: Final = re.compile(_SENSITIVE + r"""[\w.-]*["']?\s*[:=]\s*(\S.*)""")
+_URL_PASSWORD: Final = re.compile(r"://[^\s:/@]*:(\S+)@")
+_REFERENCE: Final = re.compile(r"""["']?\$\{(?:(?!:-)[^{}])*\}["'\s,}\]]*""")  # one without a default
 _COLORS: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "caret": "\x1b[1;36m", "off": "\x1b[0m"}
 
 
@@ -147,8 +147,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def conceal(text: str) -> str:
     """Cover what looks like a password in a source line, character by character, so that columns stay."""
-    covered = _SENSITIVE_VALUE.sub(lambda m: m[1] + (m[2] if "${" in m[2] else "*" * len(m[2])), text)
-    return _URL_PASSWORD.sub(lambda m: m[1] + (m[2] if m[2].startswith("${") else "*" * len(m[2])), covered)
+    covered = _SENSITIVE_VALUE.sub(_cover, text)
+    return _URL_PASSWORD.sub(_cover, covered)
+
+
+def sounds_secret(name: str) -> bool:
+    """Whether the name of an option or a variable says that its value is not to be shown."""
+    return re.search(_SENSITIVE, name) is not None
+
+
+def _cover(match: re.Match[str]) -> str:
+    """Return the match with stars for its group, unless it is a reference, which says nothing."""
+    value = match[1]
+    begin, end = match.start(1) - match.start(), match.end(1) - match.start()
+    return match[0] if _REFERENCE.fullmatch(value) else match[0][:begin] + "*" * len(value) + match[0][end:]
 
 
 def _excerpt(place: Place) -> tuple[str, str]:

@@ -210,8 +210,14 @@ def _syntax(text: Text, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return Problem(message=f"not well-formed YAML: {error.problem}", place=None)
-    place = text.place(mark.line, mark.column)
-    before = text.lines[mark.line - 1] if 0 < mark.line <= len(text.lines) else ""
+    line, column = mark.line, mark.column
+    while line > 0 and (
+        line >= len(text.lines) or not text.lines[line].strip()
+    ):  # the end: show what is there
+        line -= 1
+        column = len(text.lines[line])
+    place = text.place(line, min(column, max(0, len(text.lines[line]) - 1)))
+    before = text.lines[line - 1] if line > 0 else ""
     notes: tuple[str, ...] = ()
     if error.context:
         where = f" (line {error.context_mark.line + text.line})" if error.context_mark else ""

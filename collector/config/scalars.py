@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from collector.config.diagnostics import conceal, did_you_mean
+from collector.config.diagnostics import conceal, did_you_mean, sounds_secret
 from collector.config.schema import choices, type_name
 from collector.config.tree import Scalar, infer
 from collector.config.types import ByteSize, Duration, Secret
@@ -126,7 +126,7 @@ def _remove_quotes(node: Scalar, kind: type[Any]) -> str:
 
 def _shown(node: Scalar) -> str:
     """Return the value for a message. Never one from a file, or from a variable that sounds like a secret."""
-    if node.origin and ("${file:" in node.origin or conceal(f"{node.origin[2:]}: x").endswith("*")):
+    if node.origin and ("${file:" in node.origin or sounds_secret(node.origin)):
         return "the value"
     text = conceal(node.text)
     return repr(text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…")
