@@ -72,8 +72,11 @@ def transaction(connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> Iter
 def reading_only(connection: sqlite3.Connection) -> Iterator[None]:
     """Within it, the connection prepares statements that read tables, and no other."""
 
-    def authorize(action: int, *_: str | None) -> int:
-        return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
+    def authorize(action: int, table: str | None, *_: str | None) -> int:
+        # json_each declares its columns when it is first used, which SQLite asks about as if it updated its
+        # catalogue. No statement can: sqlite_master may not be modified.
+        declares = action == sqlite3.SQLITE_UPDATE and table == "sqlite_master"
+        return sqlite3.SQLITE_OK if action in _READING or declares else sqlite3.SQLITE_DENY
 
     connection.set_authorizer(authorize)
     try:
