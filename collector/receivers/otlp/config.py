@@ -242,3 +242,8 @@ class OtlpReceiverConfig:
 
     protocols: ProtocolsConfig = option(doc="The transports to serve.")
     time_window: TimeWindowConfig = option(default_factory=TimeWindowConfig, doc="Which times are believed.")
+    duplicate_window: Duration = option(
+        Duration(60.0),
+        doc="A request with the very bytes of one accepted within this is acknowledged but not taken again: "
+        "the client missed our answer. 0: every request is taken.",
+    )

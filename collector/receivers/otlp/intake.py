@@ -14,12 +14,7 @@ from collector.wire.scan import ScanLimits, Scanned, scan_json, scan_protobuf
 if TYPE_CHECKING:
     from collector.pipeline.component import Consumer, Settings
     from collector.receivers.otlp.config import OtlpReceiverConfig
-
-# A client that is refused comes back after a delay from this range: long enough to help, short enough for the
-# SDKs' patience of 10 s in all (OpenTelemetry specification, protocol/exporter.md, "timeout"), and never the
-# same for all clients at once.
-RETRY_AFTER_MIN_S: Final = 1.0
-RETRY_AFTER_MAX_S: Final = 5.0
+    from collector.wire.status import Failure
 
 # How long a request on which we failed is remembered. Clients give up much sooner.
 _FAILURE_WINDOW_S: Final = 600.0
@@ -45,9 +40,7 @@ class Intake:
         self._past_ns = round(config.time_window.past * 1e9)
         self._future_ns = round(config.time_window.future * 1e9)
         self._failures = Repeats(settings.clock, _FAILURE_WINDOW_S)
-        self._accepted = (
-            Repeats(settings.clock, config.duplicate_window) if config.duplicate_window else None
-        )
+        self._accepted = Repeats(settings.clock, config.duplicate_window) if config.duplicate_window else None
 
     @property
     def signals(self) -> frozenset[Signal]:
@@ -83,7 +76,7 @@ class Intake:
         except TelemetryError:
             meters.receiver_refused[signal].labels(self._name, transport).inc(items)
             raise
-        except Exception as error:  # noqa: BLE001  our bug must not become the client's loss
+        except Exception as error:  # our bug must not become the client's loss
             meters.receiver_failed[signal].labels(self._name, transport).inc(items)
             raise self._failed(signal, body, error) from error
         if key is not None and self._accepted is not None:
@@ -91,19 +84,13 @@ class Intake:
         self._count(signal, transport, scanned)
         return Taken(sum(scanned.rejected.values()), scanned.message)
 
-    def refused(self, transport: str, error: TelemetryError) -> None:
-        """Count a request that was answered with `error`. Once per request, by the transport."""
+    def refused(self, transport: str, failure: Failure, reason: str) -> None:
+        """Count a request that is answered with `failure`. Once per request, by the transport."""
         meters = self._settings.meters
-        if isinstance(error, PermanentError):
-            meters.receiver_requests.labels(self._name, transport, "failure").inc()
-            meters.receiver_rejected_requests.labels(self._name, transport, error.reason).inc()
-        else:
-            meters.receiver_requests.labels(self._name, transport, "refused").inc()
-
-    def retry_after_s(self, error: RetryableError) -> float:
-        """How long the client shall wait: what was asked for, and up to as much again, within 1 to 5 seconds."""
-        asked = min(max(error.retry_after_s or RETRY_AFTER_MIN_S, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
-        return min(asked * self._settings.rng.uniform(1.0, 2.0), RETRY_AFTER_MAX_S)
+        outcome = "refused" if failure.condition.is_retryable else "failure"
+        meters.receiver_requests.labels(self._name, transport, outcome).inc()
+        if not failure.condition.is_retryable:
+            meters.receiver_rejected_requests.labels(self._name, transport, reason).inc()
 
     def _limits(self) -> ScanLimits:
         return ScanLimits(

@@ -1,0 +1,67 @@
+"""The `otlp` receiver: one intake, and a server for each protocol that is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from collector.model.signal import Signal
+from collector.pipeline.component import State
+from collector.receivers.otlp.intake import Intake
+
+if TYPE_CHECKING:
+    from collector.pipeline.component import Consumer, Settings
+    from collector.receivers.otlp.config import OtlpReceiverConfig
+    from collector.receivers.otlp.grpc_server import GrpcServer
+    from collector.receivers.otlp.http_server import HttpServer
+
+# How long requests that run may take to end at shutdown. They need milliseconds; the rest of the time that the
+# process has is the exporters'.
+DRAIN_S: Final = 5.0
+
+
+class OtlpReceiver:
+    """Listens from `start` to `shutdown`. `endpoints` tells where, by protocol."""
+
+    def __init__(
+        self, settings: Settings, config: OtlpReceiverConfig, consumers: Mapping[Signal, Consumer]
+    ) -> None:
+        self._settings = settings
+        self._config = config
+        self._consumers = consumers
+        self._grpc: GrpcServer | None = None
+        self._http: HttpServer | None = None
+        self.endpoints: dict[str, str] = {}  # "grpc", "http" -> host:port as bound
+
+    def start(self) -> None:
+        """Bind the configured endpoints and begin to serve."""
+        intake = Intake(self._settings, self._config, self._consumers)
+        protocols = self._config.protocols
+        try:
+            if protocols.grpc is not None:
+                from collector.receivers.otlp.grpc_server import GrpcServer  # grpcio takes 20 MB
+
+                self._grpc = GrpcServer(self._settings, protocols.grpc, intake)
+                self.endpoints["grpc"] = self._grpc.start()
+            if protocols.http is not None:
+                from collector.receivers.otlp.http_server import HttpServer
+
+                self._http = HttpServer(self._settings, protocols.http, intake)
+                self.endpoints["http"] = self._http.start()
+        except BaseException:
+            self.shutdown()
+            raise
+        self._settings.report(State.OK, "listening")
+
+    def shutdown(self) -> None:
+        """Stop listening, and let what runs end. Both protocols at once."""
+        grpc, self._grpc = self._grpc, None
+        http, self._http = self._http, None
+        stopped = grpc.stop(DRAIN_S) if grpc is not None else None
+        if http is not None:
+            http.stop(DRAIN_S)
+        if stopped is not None:
+            stopped.wait()
+        if grpc is not None:
+            grpc.close()
+        self.endpoints.clear()
