@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from collector.components import instead
 from collector.config.decode import InvalidValue, decode
-from collector.config.diagnostics import ConfigError, Place, Problem, did_you_mean
+from collector.config.diagnostics import ConfigError, Place, Problem, did_you_mean, suggest
 from collector.config.encode import encode
 from collector.config.load import Source
 from collector.config.tree import Entry, List, Map, Node, Scalar
@@ -319,6 +319,7 @@ class _Reader:
         """Report a reference to nothing."""
         names = list(self.defined[section])
         label = did_you_mean(key, names)
+        self.used.add((section, suggest(key, names) or key))  # what was meant is not unused as well
         elsewhere = [other for other in _SECTIONS if other != section and key in self.defined[other]]
         if not label and elsewhere:
             label = f"it is defined under {' and '.join(elsewhere)}"

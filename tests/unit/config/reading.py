@@ -16,7 +16,7 @@ from tests.unit.config.factories import FACTORIES
 
 T = TypeVar("T")
 
-VALID = """
+VALID = """\
 receivers: {otlp: {protocols: {grpc: }}}
 exporters: {debug: }
 service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
