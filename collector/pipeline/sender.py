@@ -283,7 +283,7 @@ class Sender:
             retry_in_s = round(self._next_attempt_at - now, 3)
             self._log.warning("Not sent, trying again.", why=message, retry_in_s=retry_in_s, queued=items)
         self._degraded = True
-        self._settings.report(State.DEGRADED, f"{self._signal.value}: {message}; {items} items are waiting")
+        self._settings.report(State.DEGRADED, f"{message}; {items} items are waiting")
 
     def _recovered(self) -> None:
         self._next_attempt_at = None
@@ -291,7 +291,7 @@ class Sender:
         if self._degraded or not self._sent_once:
             self._degraded = False
             self._sent_once = True
-            self._settings.report(State.OK, f"{self._signal.value}: sending")
+            self._settings.report(State.OK, "sending")
 
     def _refused(self, part: tuple[Record, ...], message: str, reason: str) -> None:
         """Halve what was refused for ever, so that one bad record takes no other with it; drop it when alone.

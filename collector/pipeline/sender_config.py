@@ -51,12 +51,10 @@ class QueueBatchConfig:
 class SendingQueueConfig:
     """The queue between the pipeline and the destination."""
 
-    # The minimum is what tells a copied `queue_size: 1000` (requests, in otelcol) from a number of bytes.
     queue_size: ByteSize = option(
         ByteSize(128 * _MIB),
-        doc="Bytes of OTLP that may wait, per signal. When they are reached, clients are asked to retry. "
-        "At least 1MiB: otelcol counts requests here unless told otherwise, this collector counts bytes.",
-        minimum=_MIB,
+        doc="Bytes of OTLP that may wait, per signal; at least 1MiB. When they are reached, clients are asked to "
+        "retry. otelcol counts requests here unless told otherwise, this collector counts bytes.",
     )
     sizer: Literal["bytes", "items", "requests"] = option(
         "bytes", doc="What queue_size counts. Only `bytes` is supported: it is what bounds memory."
@@ -65,17 +63,26 @@ class SendingQueueConfig:
         None, doc="When waiting items are sent. Left out: as the pipeline's `batch` processor says."
     )
     enabled: bool = option(True, doc="Must be true: batching and retry work on the queue.")
+    block_on_overflow: bool = option(
+        False, doc="Must be false: a full queue makes clients retry, it does not make them wait."
+    )
+    wait_for_result: bool = option(
+        False, doc="Must be false: clients have their answer when the data is in the queue."
+    )
     UNSUPPORTED: ClassVar = (
         Unsupported("num_consumers", "one thread per signal sends; batches keep it busy", harmless=True),
-        Unsupported(
-            "block_on_overflow", "a full queue would make clients wait instead of asking them to retry"
-        ),
-        Unsupported("wait_for_result", "clients would get their answer only after the data is delivered"),
         Unsupported("storage", "the queue would be on disk and survive a restart"),
     )
 
     def validate(self) -> Iterator[Invalid]:
         """Check what otelcol allows and this collector does not."""
+        # Not a minimum of the option: a copied `queue_size: 1000` deserves to be told why.
+        if self.queue_size < _MIB:
+            yield Invalid(
+                "queue_size",
+                f"{int(self.queue_size)} bytes are too few, 1MiB is the least: otelcol counts requests here, this "
+                "collector bytes; the default is 128MiB",
+            )
         if self.sizer != "bytes":
             yield Invalid(
                 "sizer", "the queue is bounded in bytes: write `sizer: bytes` and `queue_size: 128MiB`"
@@ -84,6 +91,12 @@ class SendingQueueConfig:
             yield Invalid(
                 "enabled", "an exporter without its queue could neither batch nor retry: remove the key"
             )
+        if self.block_on_overflow:
+            yield Invalid(
+                "block_on_overflow", "clients are asked to retry when the queue is full: remove the key"
+            )
+        if self.wait_for_result:
+            yield Invalid("wait_for_result", "clients are answered when the data is queued: remove the key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
