@@ -41,6 +41,11 @@ class Inflater(Protocol):
         """Take the next part of the body."""
         ...
 
+    @property
+    def size(self) -> int:
+        """How many bytes have come out so far."""
+        ...
+
     def finish(self) -> bytes:
         """Return the whole body, inflated.
 
@@ -112,6 +117,11 @@ class _Inflater:
             self._take(piece)
             if ended:
                 self._member = None
+
+    @property
+    def size(self) -> int:
+        """See `Inflater`."""
+        return self._size
 
     def finish(self) -> bytes:
         """See `Inflater`."""
