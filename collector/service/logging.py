@@ -131,6 +131,12 @@ def _plain_traceback(logger: WrappedLogger, method: str, event: EventDict) -> Ev
     return event
 
 
+def _in_reading_order(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Put first what every line has: when, how bad, what, who."""
+    first = {"timestamp": event.pop("timestamp"), "level": event.pop("level"), "message": event.pop("event")}
+    return first | ({"component": event.pop("component")} if "component" in event else {}) | dict(event)
+
+
 @dataclass(frozen=True, slots=True)
 class Log:
     """The root logger and what has to be done for it now and then."""
@@ -174,7 +180,7 @@ def open_log(
         processors.append(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
     else:
         processors += [
-            structlog.processors.EventRenamer("message"),
+            _in_reading_order,
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
         ]
     root: FilteringBoundLogger = structlog.wrap_logger(

@@ -43,10 +43,11 @@ def test_off_a_terminal_each_event_is_one_line_of_json() -> None:
     log = open_log(stream, FakeClock()).root
     log.info("Started.", component="otlp", endpoint="127.0.0.1:4317")
     (line,) = lines(stream)
+    assert list(line) == ["timestamp", "level", "message", "component", "endpoint"]
     assert line.pop("timestamp").endswith("Z")
     assert line == {
-        "message": "Started.",
         "level": "info",
+        "message": "Started.",
         "component": "otlp",
         "endpoint": "127.0.0.1:4317",
     }

@@ -1,0 +1,130 @@
+"""Start and stop of the daemon, as a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import ROOT, Daemon, running
+from tests.support.destination import sqlite_destination
+from tests.support.eventually import eventually
+from tests.support.instrumented_app import post_json
+
+
+def send_logs(daemon: Daemon, count: int) -> None:
+    """Send `count` requests of one log record each; each is acknowledged."""
+    for number in range(count):
+        log_record = {"body": {"intValue": number}, "timeUnixNano": str(time.time_ns())}
+        body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [log_record]}]}]}).encode()
+        assert post_json(f"{daemon.http}/v1/logs", body) == b"{}"
+
+
+def stored_logs(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        (count,) = connection.execute("SELECT count(*) FROM logs").fetchone()
+        return int(count)
+    finally:
+        connection.close()
+
+
+def test_without_a_file_it_starts_and_says_everything_one_needs(tmp_path: Path) -> None:
+    """The defaults, on other ports: what is bound, where data goes, what a 200 means, what to paste."""
+    ports = [
+        "--set=receivers::otlp::protocols::grpc::endpoint=127.0.0.1:0",
+        "--set=receivers::otlp::protocols::http::endpoint=127.0.0.1:0",
+        "--set=service::admin::endpoint=127.0.0.1:0",
+    ]
+    with running(tmp_path, None, arguments=ports) as daemon:
+        banner = daemon.wait_until_ready()
+        assert banner["storing"] == {"sqlite": str(tmp_path / "data" / "collector.db")}
+        assert "memory" in banner["guarantee"]
+        assert banner["environment"]["http"] == {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": daemon.http,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        }
+        send_logs(daemon, 1)
+        eventually(lambda: daemon.metric("otelcol_exporter_sent_log_records") == 1)
+        assert daemon.stop() == 0
+    assert stored_logs(tmp_path / "data" / "collector.db") == 1
+
+
+def test_a_stop_stores_everything_that_was_acknowledged(tmp_path: Path) -> None:
+    """Although the batch interval is far from over."""
+    destination = sqlite_destination(tmp_path / "c.db")
+    with running(tmp_path, destination.config(batch="{timeout: 1h}")) as daemon:
+        send_logs(daemon, 50)
+        assert daemon.metric("collector_exporter_queue_items") == 50
+        assert daemon.stop() == 0
+        (stopping,) = daemon.logged("Stopping; a second signal exits at once.")
+        assert (stopping["reason"], stopping["queued_items"]) == ("SIGTERM", 50)
+    assert stored_logs(tmp_path / "c.db") == 50
+
+
+def test_ctrl_c_stops_it_in_order(tmp_path: Path) -> None:
+    """SIGINT is SIGTERM for people."""
+    with running(tmp_path, sqlite_destination(tmp_path / "c.db").config()) as daemon:
+        daemon.signal(signal.SIGINT)
+        assert daemon.wait() == 0
+
+
+def test_hangup_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    """A file is not read again; whoever expects it is told."""
+    with running(tmp_path, sqlite_destination(tmp_path / "c.db").config()) as daemon:
+        daemon.signal(signal.SIGHUP)
+        eventually(lambda: daemon.logged("SIGHUP is ignored: to apply a changed configuration, restart."))
+        send_logs(daemon, 1)
+        assert daemon.stop() == 0
+
+
+def test_a_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
+    """It names the port and what to do, leaves nothing running, and exits with 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = sqlite_destination(tmp_path / "c.db").config()
+        for protocol in ("grpc", "http"):
+            daemon = Daemon.spawn(
+                tmp_path,
+                config,
+                arguments=[f"--set=receivers::otlp::protocols::{protocol}::endpoint=127.0.0.1:{port}"],
+            )
+            try:
+                assert daemon.wait() == 1
+            finally:
+                daemon.kill()
+            (line,) = daemon.logged("Cannot start.")
+            assert f"port {port} is in use" in line["why"]
+            assert "'endpoint'" in line["why"]
+            assert "Traceback" not in "".join(daemon.stderr)
+
+
+def test_a_wrong_configuration_exits_with_78(tmp_path: Path) -> None:
+    """Every mistake with its place, before anything is bound."""
+    config = sqlite_destination(tmp_path / "c.db").config().replace("limit_mib", "limit_mb")
+    daemon = Daemon.spawn(tmp_path, config)
+    try:
+        assert daemon.wait() == 78
+    finally:
+        daemon.kill()
+    assert "limit_mb" in "".join(daemon.stderr)
+    assert "did you mean 'limit_mib'?" in "".join(daemon.stderr)
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_the_command_line_answers_without_loading_the_daemon(argument: str) -> None:
+    """`collector --help` is instant: no gRPC, no rich, no driver."""
+    script = (
+        "import sys\nfrom collector.cli.main import main\nsys.argv[1:] = sys.argv[1:2]\n"
+        "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code\n"
+        "heavy = {'grpc', 'rich', 'psycopg', 'uvicorn', 'structlog', 'google.protobuf', 'asyncio'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script, argument], check=True, capture_output=True, cwd=ROOT)
