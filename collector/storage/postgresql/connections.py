@@ -1,0 +1,201 @@
+"""`Connections`: the few connections of one store, opened when needed and closed when idle.
+
+Hundreds of sidecars share a database, each with one or two of these. So that a pooler in transaction mode can
+stand in between, nothing is ever set for a session: no prepared statements, no SET but SET LOCAL, no
+session-level locks. `psycopg_pool` is not used because it connects in threads of its own, where the reason of a
+failure ("password authentication failed") ends in a log, and the caller learns only of a timeout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg import conninfo
+from psycopg.pq import TransactionStatus
+
+from collector.model.clock import Clock
+from collector.model.errors import RetryableError
+from collector.storage.postgresql.errors import connect_error
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+# A peer that vanished is noticed within a minute, also in the middle of a COPY. libpq's names, ms and s.
+_NETWORK: Final[Mapping[str, Any]] = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
+@dataclass(slots=True)
+class _Idle:
+    connection: Connection
+    since: float
+
+
+class Connections:
+    """A bounded set of connections. Thread-safe.
+
+    `on_open` is called whenever a connection was made: what was remembered about the database may not hold of
+    the one behind it. `on_change` gets the numbers of idle and busy connections.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        clock: Clock,
+        connections_max: int,
+        connect_timeout_s: float,
+        idle_s: float,
+        application_name: str,
+        on_open: Callable[[], None],
+        on_change: Callable[[int, int], None] = lambda idle, busy: None,
+    ) -> None:
+        self._address = address
+        self._clock = clock
+        self._connect_timeout_s = connect_timeout_s
+        self._idle_s = idle_s
+        self._application_name = application_name
+        self._on_open = on_open
+        self._on_change = on_change
+        self._slots = threading.BoundedSemaphore(connections_max)
+        # An attempt to connect and a statement each have their own timeouts; this is for both of another thread's.
+        self._wait_s = connect_timeout_s + 30.0
+        self._lock = threading.Lock()
+        self._idle: list[_Idle] = []
+        self._busy = 0
+        self._closed = False
+
+    def parameters(self) -> dict[str, Any]:
+        """What the connections are made with; what the address says comes first.
+
+        Raises:
+            ValueError: the address is not a connection string.
+        """
+        try:
+            given = conninfo.conninfo_to_dict(self._address)
+        except psycopg.ProgrammingError as error:
+            raise ValueError(f"not a PostgreSQL connection string: {str(error).strip()}") from None
+        defaults = {
+            **_NETWORK,
+            # libpq counts whole seconds and takes 1 for 2.
+            "connect_timeout": max(2, round(self._connect_timeout_s)),
+            "application_name": self._application_name,
+        }
+        return {
+            **defaults,
+            **{key: value for key, value in given.items() if value},
+            "client_encoding": "UTF8",
+        }
+
+    def connect(self) -> Connection:
+        """Open a connection that is not one of the set.
+
+        Raises:
+            RetryableError: it could not be opened; the message is the server's or the network's.
+        """
+        try:
+            connection = psycopg.connect(**self.parameters(), autocommit=True, prepare_threshold=None)
+        except psycopg.Error as error:
+            raise connect_error(error) from error
+        # Notices would be printed or logged once per row by a chatty server; errors are what counts.
+        connection.add_notice_handler(lambda diagnostic: None)
+        return connection
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Lend a connection, in autocommit mode. It must not be kept.
+
+        Raises:
+            RetryableError: none could be opened, or none became free in time.
+        """
+        if not self._slots.acquire(timeout=self._wait_s):
+            raise RetryableError("all connections are in use", reason="connections_busy")
+        try:
+            connection = self._take()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+        finally:
+            self._slots.release()
+
+    def open(self) -> None:
+        """Allow connections again after `close`."""
+        with self._lock:
+            self._closed = False
+
+    def close(self) -> None:
+        """Close what is idle now, and the rest when it is given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for one in idle:
+            one.connection.close()
+        self._report()
+
+    def close_idle(self) -> None:
+        """Close what has not been used for long."""
+        deadline = self._clock.monotonic() - self._idle_s
+        with self._lock:
+            old = [one for one in self._idle if one.since <= deadline]
+            self._idle = [one for one in self._idle if one.since > deadline]
+        for one in old:
+            one.connection.close()
+        self._report()
+
+    def _take(self) -> Connection:
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise RetryableError("the store is closed", reason="closed")
+                one = self._idle.pop() if self._idle else None
+            if one is None:
+                connection = self.connect()
+                self._on_open()
+                break
+            if _alive(one.connection):
+                connection = one.connection
+                break
+            one.connection.close()
+        with self._lock:
+            self._busy += 1
+        self._report()
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        keep = not connection.closed and connection.info.transaction_status is TransactionStatus.IDLE
+        with self._lock:
+            self._busy -= 1
+            keep = keep and not self._closed
+            if keep:
+                self._idle.append(_Idle(connection, self._clock.monotonic()))
+        if not keep:
+            connection.close()
+        self.close_idle()
+
+    def _report(self) -> None:
+        with self._lock:
+            idle, busy = len(self._idle), self._busy
+        self._on_change(idle, busy)
+
+
+def _alive(connection: Connection) -> bool:
+    """Whether an idle connection still is one, without asking the server.
+
+    A server that ended has closed its side, or sent its last words: either way there is something to read.
+    """
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)

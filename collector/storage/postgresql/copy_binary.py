@@ -1,0 +1,119 @@
+"""Rows as PostgreSQL's binary COPY format, and nothing between (PostgreSQL manual, COPY, "Binary Format").
+
+Works column by column, because a comprehension over one kind of value costs a fraction of a dispatch per value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, repeat
+from struct import Struct
+from typing import Any, Final
+
+from psycopg import sql
+
+from collector.storage.rows import Row
+from collector.storage.tables import Column, Kind, Table
+
+_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER: Final = b"\xff\xff"
+_NULL: Final = b"\xff\xff\xff\xff"
+# Timestamps are counted from 2000-01-01.
+_EPOCH_US: Final = 946_684_800_000_000
+# Memory that the encoded form of a batch takes at one time, roughly: rows of 100 to 1 000 bytes.
+_ROWS_PER_PIECE: Final = 2_000
+
+_length: Final = Struct(">i").pack
+_int16: Final = Struct(">ih").pack
+_int32: Final = Struct(">ii").pack
+_int64: Final = Struct(">iq").pack
+_float64: Final = Struct(">id").pack
+_TRUE: Final = b"\0\0\0\1\1"
+_FALSE: Final = b"\0\0\0\1\0"
+_UUID_LENGTH: Final = b"\0\0\0\x10"
+# dimensions, has no nulls, type of the elements; then length and first index of the one dimension
+_array_empty: Final = Struct(">iiii").pack
+_array_head: Final = Struct(">iiiiii").pack
+_OID_INT64: Final = 20
+_OID_FLOAT64: Final = 701
+
+
+def copy_statement(schema: str, table: Table) -> sql.Composed:
+    """The COPY that takes what `copy_pieces` makes."""
+    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        sql.Identifier(schema, table.name), sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+    )
+
+
+def copy_pieces(table: Table, rows: Sequence[Row]) -> Iterator[bytes]:
+    """`rows` of `table` as pieces of one COPY stream, in their order."""
+    yield _HEADER
+    for at in range(0, len(rows), _ROWS_PER_PIECE):
+        yield _encode(table, rows[at : at + _ROWS_PER_PIECE])
+    yield _TRAILER
+
+
+def _encode(table: Table, rows: Sequence[Row]) -> bytes:
+    count = Struct(">h").pack(len(table.columns))
+    columns = [
+        _COLUMN[column.kind](values) if not column.nullable else _nullable(column, values)
+        for column, values in zip(table.columns, zip(*rows, strict=True), strict=True)
+    ]
+    return b"".join(chain.from_iterable(zip(repeat(count), *columns, strict=False)))
+
+
+def _nullable(column: Column, values: Sequence[Any]) -> Sequence[bytes]:
+    present = [value for value in values if value is not None]
+    if not present:
+        return [_NULL] * len(values)
+    encoded = iter(_COLUMN[column.kind](present))
+    if len(present) == len(values):
+        return list(encoded)
+    return [_NULL if value is None else next(encoded) for value in values]
+
+
+def _texts(values: Sequence[str]) -> list[bytes]:
+    # Names repeat: rows are sorted by them.
+    encoded = {}
+    for value in set(values):
+        data = value.encode()
+        encoded[value] = _length(len(data)) + data
+    return [encoded[value] for value in values]
+
+
+def _jsons(values: Sequence[str]) -> list[bytes]:
+    return [_length(len(data)) + data for data in map(str.encode, values)]
+
+
+def _int64_array(values: Sequence[int]) -> bytes:
+    if not values:
+        return _array_empty(12, 0, 0, _OID_INT64)
+    count = len(values)
+    return _array_head(20 + 12 * count, 1, 0, _OID_INT64, count, 1) + b"".join(
+        [_int64(8, value) for value in values]
+    )
+
+
+def _float64_array(values: Sequence[float]) -> bytes:
+    if not values:
+        return _array_empty(12, 0, 0, _OID_FLOAT64)
+    count = len(values)
+    return _array_head(20 + 12 * count, 1, 0, _OID_FLOAT64, count, 1) + b"".join(
+        [_float64(8, value) for value in values]
+    )
+
+
+_COLUMN: Final[dict[Kind, Callable[[Sequence[Any]], Sequence[bytes]]]] = {
+    Kind.TIME: lambda values: [_int64(8, value - _EPOCH_US) for value in values],
+    Kind.INT16: lambda values: [_int16(2, value) for value in values],
+    Kind.INT32: lambda values: [_int32(4, value) for value in values],
+    Kind.INT64: lambda values: [_int64(8, value) for value in values],
+    Kind.UINT64: lambda values: [_int64(8, value) for value in values],
+    Kind.FLOAT64: lambda values: [_float64(8, value) for value in values],
+    Kind.BOOL: lambda values: [_TRUE if value else _FALSE for value in values],
+    Kind.TEXT: _texts,
+    Kind.JSON: _jsons,
+    Kind.UUID: lambda values: [_UUID_LENGTH + value for value in values],
+    Kind.UINT64_ARRAY: lambda values: [_int64_array(value) for value in values],
+    Kind.FLOAT64_ARRAY: lambda values: [_float64_array(value) for value in values],
+}

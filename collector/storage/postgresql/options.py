@@ -1,0 +1,49 @@
+"""`StoreOptions`: how a PostgreSQL store is set up. The exporters' configs and URLs are translated to it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from collector.model.signal import Signal
+from collector.storage.tables import LOGS, METRIC_FACTS, SPANS, Table
+
+DAY_S: Final = 86_400.0
+FACTS_OF: Final[Mapping[Signal, tuple[Table, ...]]] = {
+    Signal.METRICS: METRIC_FACTS,
+    Signal.TRACES: (SPANS,),
+    Signal.LOGS: (LOGS,),
+}
+
+
+class Layout(enum.Enum):
+    """How the fact tables are cut by time."""
+
+    HYPERTABLES = "hypertables"  # by TimescaleDB
+    PARTITIONS = "partitions"  # declarative partitions, made and dropped by this program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """Everything but the address. Times in seconds.
+
+    `layout` decides about tables that are yet to be made: None takes hypertables if the database has the
+    extension. With HYPERTABLES, the extension is created if need be, and tables that are none are an error;
+    PARTITIONS works on whatever it finds.
+    """
+
+    schema: str = "telemetry"
+    layout: Layout | None = None
+    chunk_interval_s: float = DAY_S
+    # TimescaleDB's own policies, on its full edition. Not named or None: what the database has, stays; 0: none.
+    compress_after_s: float | None = None
+    retention_s: Mapping[Signal, float] = field(default_factory=dict)
+    rollup_retention_s: float | None = None
+    connections_max: int = 2
+    connection_idle_s: float = 300.0
+    connect_timeout_s: float = 10.0
+    write_timeout_s: float = 30.0
+    synchronous_commit: str | None = None  # None: as the server is set up
+    application_name: str = "collector"

@@ -1,0 +1,60 @@
+"""Size, age and compression of every table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from psycopg import sql
+
+from collector.storage.postgresql.chunks import count_rows, read_chunks, table_bytes, time_bounds
+from collector.storage.postgresql.connections import Connection
+from collector.storage.postgresql.edition import Edition
+from collector.storage.postgresql.names import compose
+from collector.storage.postgresql.options import Layout
+from collector.storage.store import TableStats
+from collector.storage.tables import DIMENSIONS, FACTS, POSITIONS, Table
+
+_COMPRESSION: Final = """
+SELECT before_compression_total_bytes::bigint, after_compression_total_bytes::bigint
+FROM {extension}.hypertable_compression_stats({relation})
+"""
+
+
+def read_stats(connection: Connection, schema: str, layout: Layout, edition: Edition) -> list[TableStats]:
+    """See `Store.stats`."""
+    stats = []
+    for table in (*DIMENSIONS, POSITIONS):
+        size = table_bytes(connection, schema, table, None, edition)
+        rows, exact = count_rows(connection, schema, table, size, edition)
+        stats.append(TableStats(table=table.name, rows=rows, exact=exact, bytes=size))
+    return stats + [_fact(connection, schema, table, layout, edition) for table in FACTS]
+
+
+def _fact(connection: Connection, schema: str, table: Table, layout: Layout, edition: Edition) -> TableStats:
+    chunks = read_chunks(connection, schema, table, layout)
+    size = table_bytes(connection, schema, table, layout, edition)
+    rows, exact = count_rows(connection, schema, table, size, edition)
+    oldest, newest = time_bounds(connection, schema, table, chunks)
+    before = after = None
+    if layout is Layout.HYPERTABLES and edition.full:
+        found = connection.execute(
+            compose(
+                _COMPRESSION,
+                schema,
+                extension=edition.extension_schema,
+                relation=sql.Literal(sql.Identifier(schema, table.name).as_string()),
+            )
+        ).fetchone()
+        before, after = found or (None, None)
+    return TableStats(
+        table=table.name,
+        rows=rows,
+        exact=exact,
+        bytes=size,
+        chunks=len(chunks),
+        compressed_chunks=sum(chunk.compressed for chunk in chunks) if edition.full else None,
+        bytes_before_compression=before,
+        bytes_after_compression=after,
+        oldest_unix_nano=oldest,
+        newest_unix_nano=newest,
+    )

@@ -1,0 +1,345 @@
+"""`PostgresqlStore`: PostgreSQL 14 or newer, with TimescaleDB or without."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from uuid import UUID
+
+import psycopg
+
+from collector.model.clock import Clock, SystemClock
+from collector.model.errors import RetryableError
+from collector.model.signal import Signal
+from collector.pipeline.component import CheckStep
+from collector.storage.dimensions import DimensionWriter
+from collector.storage.positions import QUEUE_FORGOTTEN_AFTER_S, must_write
+from collector.storage.postgresql import policies, reading, schema, writing
+from collector.storage.postgresql.check import check
+from collector.storage.postgresql.chunks import drop_chunks_before
+from collector.storage.postgresql.connections import Connection, Connections
+from collector.storage.postgresql.errors import classify
+from collector.storage.postgresql.names import compose
+from collector.storage.postgresql.options import FACTS_OF, Layout, StoreOptions
+from collector.storage.postgresql.partitions import (
+    Partition,
+    create_partitions,
+    read_partitions,
+    uncovered,
+)
+from collector.storage.postgresql.schema import Database
+from collector.storage.postgresql.statistics import read_stats
+from collector.storage.rows import Encoded, Key, Row
+from collector.storage.store import Migration, Result, SchemaStatus, TableStats
+from collector.storage.tables import FACTS, POSITIONS, Table
+
+# Partitions are made so far ahead, so that a writer seldom has to.
+_AHEAD_INTERVALS: Final = 2
+_MICROSECONDS: Final = 1_000_000
+
+
+class PostgresqlStore:
+    """See `Store`. `address` is a URL or libpq's `key=value` form.
+
+    `on_pool` gets the numbers of idle and busy connections when they change; `on_query` what was done, from a
+    bounded set of words, and how many seconds it took.
+    """
+
+    dialect: Final = "postgresql"
+
+    def __init__(
+        self,
+        address: str,
+        options: StoreOptions | None = None,
+        *,
+        clock: Clock | None = None,
+        on_pool: Callable[[int, int], None] = lambda idle, busy: None,
+        on_query: Callable[[str, float], None] = lambda operation, seconds: None,
+    ) -> None:
+        self.options = options or StoreOptions()
+        self._clock = clock or SystemClock()
+        self._on_query = on_query
+        self._connections = Connections(
+            address,
+            clock=self._clock,
+            connections_max=self.options.connections_max,
+            connect_timeout_s=self.options.connect_timeout_s,
+            idle_s=self.options.connection_idle_s,
+            application_name=self.options.application_name,
+            on_open=self._forget,
+            on_change=on_pool,
+        )
+        self._dimensions = DimensionWriter()
+        self._lock = threading.Lock()
+        # What was found behind the connections; all of it is forgotten when one is opened.
+        self._database: Database | None = None
+        self._partitions: dict[Table, list[Partition]] = {}
+        self._edition = "PostgreSQL"
+
+    @classmethod
+    def from_url(cls, url: str, *, clock: Clock | None = None) -> PostgresqlStore:
+        """`postgresql://user@host/database`, with `?schema=name` if it is not the default one.
+
+        `timescaledb://` insists on TimescaleDB; `postgresql://` takes it if it is there.
+        """
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        options = StoreOptions(schema=query.pop("schema", "") or StoreOptions().schema)
+        if parts.scheme == "timescaledb":
+            options = dataclasses.replace(options, layout=Layout.HYPERTABLES)
+        address = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query)))
+        return cls(address, options, clock=clock)
+
+    @property
+    def edition(self) -> str:
+        """See `Store`."""
+        return self._edition
+
+    @property
+    def layout(self) -> Layout | None:
+        """How the tables are cut by time; None while that is not known."""
+        return self._database.layout if self._database else None
+
+    def open(self) -> None:
+        """See `Store`. Nothing that keeps it from connecting is for ever, so that every error is retryable."""
+        self._connections.open()
+        with self._session("open") as connection:
+            self._inspect(connection)
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._connections.close()
+        self._forget()
+
+    def close_idle(self) -> None:
+        """Close connections that have not been used for long."""
+        self._connections.close_idle()
+
+    def migrate(self, *, dry_run: bool = False) -> list[Migration]:
+        """See `Store`. Then brings TimescaleDB's policies in line with the options, with or without migrations."""
+        with self._session("migrate") as connection:
+            if dry_run:
+                return schema.plan(connection, self.options)
+            applied = schema.migrate(connection, self.options)
+            self._forget()
+            database = self._inspect(connection)
+            if self._has_policies(database):
+                policies.apply_policies(connection, database.edition, self.options, initial=bool(applied))
+            return applied
+
+    def schema_status(self) -> SchemaStatus:
+        """See `Store`."""
+        with self._session("schema_status") as connection:
+            return self._inspect(connection).status
+
+    def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
+        """See `Store`."""
+        with self._session("write") as connection:
+            layout = self._usable(connection).require_usable(self.options)
+            encoded = self._write_dimensions(connection, encoded)
+            if layout is Layout.PARTITIONS:
+                self._make_room(connection, encoded)
+            with connection.transaction():
+                writing.set_local(connection, self._settings())
+                stored = writing.lock_position(connection, self.options.schema, queue_id)
+                if not must_write(stored, queue_id=queue_id, start=start, end=end):
+                    return False
+                for table, rows in encoded.facts.items():
+                    writing.copy_facts(connection, self.options.schema, table, rows)
+                if not writing.put_position(connection, self.options.schema, queue_id, stored, end):
+                    raise RetryableError(f"queue {queue_id} is written by somebody else", reason="position")
+        return True
+
+    def position(self, queue_id: UUID) -> int | None:
+        """See `Store`."""
+        with self._session("position") as connection:
+            self._usable(connection).require_usable(self.options)
+            row = connection.execute(
+                compose(
+                    "SELECT position FROM {table} WHERE queue_id = %s", self.options.schema, table=POSITIONS
+                ),
+                (queue_id,),
+            ).fetchone()
+            return None if row is None else row[0]
+
+    def read(
+        self,
+        signal: Signal,
+        *,
+        start_unix_nano: int = 0,
+        end_unix_nano: int = 2**63 - 1,
+        limit: int | None = None,
+    ) -> Encoded:
+        """See `Store`."""
+        name = self.options.schema
+        with self._session("read") as connection, connection.transaction():
+            # One snapshot for all tables.
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            selected = {
+                table: reading.select_facts(connection, name, table, start_unix_nano, end_unix_nano, limit)
+                for table in FACTS_OF[signal]
+            }
+            facts = {table: rows for table, rows in selected.items() if rows}
+            dimensions = reading.select_dimensions(connection, name, facts)
+        return Encoded(signal=signal, items=sum(map(len, facts.values())), dimensions=dimensions, facts=facts)
+
+    def query(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        rows_max: int | None = None,
+    ) -> Result:
+        """See `Store`."""
+        with self._session("query") as connection:
+            extension = self._usable(connection).edition.extension_schema
+            return reading.run_query(
+                connection, self.options.schema, extension, sql, params, timeout_s, rows_max
+            )
+
+    def stats(self) -> list[TableStats]:
+        """See `Store`."""
+        with self._session("stats") as connection:
+            database = self._usable(connection)
+            layout = database.require_usable(self.options)
+            return read_stats(connection, self.options.schema, layout, database.edition)
+
+    def apply_retention(
+        self, ages_s: Mapping[Signal, float], *, now_unix_nano: int, dry_run: bool = False
+    ) -> dict[str, int]:
+        """See `Store`. Drops whole chunks or partitions; also what is stored of queues long forgotten."""
+        deleted: dict[str, int] = {}
+        name = self.options.schema
+        with self._session("retention") as connection:
+            database = self._usable(connection)
+            layout = database.require_usable(self.options)
+            for signal, age_s in ages_s.items():
+                cutoff = (now_unix_nano - int(age_s * 1e9)) // 1000
+                for table in FACTS_OF[signal]:
+                    deleted[table.name] = drop_chunks_before(
+                        connection, name, table, layout, database.edition, cutoff, dry_run=dry_run
+                    )
+            with self._lock:
+                self._partitions.clear()
+            if not dry_run:
+                connection.execute(
+                    compose(
+                        "DELETE FROM {table} WHERE updated_at < now() - %s * interval '1 second'",
+                        name,
+                        table=POSITIONS,
+                    ),
+                    (QUEUE_FORGOTTEN_AFTER_S,),
+                )
+        return deleted
+
+    def maintain(self, *, now_unix_nano: int) -> list[str]:
+        """Do what keeps the tables in shape: policies, partitions ahead, retention where there are no policies.
+
+        Any number of processes may run it; it changes nothing that is as it should be. Returns what it did, in
+        words.
+
+        Raises:
+            RetryableError: among others, this role may not: a writer need not own the tables.
+        """
+        done: list[str] = []
+        with self._session("maintain") as connection:
+            database = self._usable(connection)
+            layout = database.require_usable(self.options)
+            if self._has_policies(database):
+                return policies.apply_policies(connection, database.edition, self.options, initial=False)
+            if layout is Layout.PARTITIONS:
+                done += self._partitions_ahead(connection, now_unix_nano // 1000)
+        ages_s = {signal: age_s for signal, age_s in self.options.retention_s.items() if age_s}
+        deleted = self.apply_retention(ages_s, now_unix_nano=now_unix_nano)
+        return done + [f"{table}: {rows} rows dropped" for table, rows in deleted.items() if rows]
+
+    def check(self) -> list[CheckStep]:
+        """See `Store`."""
+        return check(self._connections, self.options, self._clock.unix_nano())
+
+    # --- what the operations above are made of --------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _session(self, operation: str) -> Iterator[Connection]:
+        """A connection, and the errors of the database as errors of telemetry."""
+        began = self._clock.monotonic()
+        try:
+            with self._connections.connection() as connection:
+                yield connection
+        except psycopg.Error as error:
+            self._database = None  # whatever it was, look again before the next write
+            with self._lock:
+                self._partitions.clear()
+            raise classify(error) from error
+        finally:
+            self._on_query(operation, self._clock.monotonic() - began)
+
+    def _settings(self) -> dict[str, str]:
+        """Server parameters of the transaction that writes facts."""
+        settings = {"statement_timeout": f"{round(self.options.write_timeout_s * 1000)}ms"}
+        if self.options.synchronous_commit is not None:
+            settings["synchronous_commit"] = self.options.synchronous_commit
+        return settings
+
+    def _forget(self) -> None:
+        self._database = None
+        self._dimensions.forget()
+        with self._lock:
+            self._partitions.clear()
+
+    def _inspect(self, connection: Connection) -> Database:
+        database = schema.inspect(connection, self.options)
+        self._edition = database.edition.description
+        self._database = database
+        return database
+
+    def _usable(self, connection: Connection) -> Database:
+        """What is known of the database; looked at again as long as it could not be used."""
+        database = self._database
+        if database is None or not database.status.usable:
+            database = self._inspect(connection)
+        return database
+
+    @staticmethod
+    def _has_policies(database: Database) -> bool:
+        return database.layout is Layout.HYPERTABLES and database.edition.full
+
+    def _write_dimensions(self, connection: Connection, encoded: Encoded) -> Encoded:
+        def insert(missing: Mapping[Table, list[Row]]) -> Mapping[Key, bytes]:
+            with connection.transaction():
+                writing.set_local(connection, self._settings())
+                return writing.insert_dimensions(connection, self.options.schema, missing)
+
+        return self._dimensions.write(encoded, insert)
+
+    def _make_room(self, connection: Connection, encoded: Encoded) -> None:
+        """Make the partitions that the rows of `encoded` need."""
+        interval = round(self.options.chunk_interval_s) * _MICROSECONDS
+        for table, rows in encoded.facts.items():
+            at = table.index("time")
+            times = {row[at] for row in rows}
+            with self._lock:
+                partitions = self._partitions.get(table)
+            if partitions is None:
+                partitions = read_partitions(connection, self.options.schema, table)
+            if uncovered(partitions, times):
+                partitions = create_partitions(connection, self.options.schema, table, times, interval)
+            with self._lock:
+                self._partitions[table] = partitions
+
+    def _partitions_ahead(self, connection: Connection, now: int) -> list[str]:
+        """Make partitions for the time to come, of tables that are in use."""
+        interval = round(self.options.chunk_interval_s) * _MICROSECONDS
+        times = [now + ahead * interval for ahead in range(_AHEAD_INTERVALS + 1)]
+        made = []
+        for table in FACTS:
+            partitions = read_partitions(connection, self.options.schema, table)
+            if partitions and uncovered(partitions, times):
+                after = create_partitions(connection, self.options.schema, table, times, interval)
+                made.append(f"{table.name}: {len(after) - len(partitions)} partitions made")
+        return made
