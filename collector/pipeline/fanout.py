@@ -33,7 +33,11 @@ class Reservation(Protocol):
         ...
 
     def wait(self) -> None:
-        """Return when what was appended is as safe as the answer to the client says."""
+        """Return when what was appended is as safe as the answer to the client says.
+
+        Raises:
+            RetryableError: that cannot be promised. It may be delivered all the same.
+        """
         ...
 
     def cancel(self) -> None:

@@ -287,6 +287,22 @@ def test_sender_survives_an_exporter_that_fails_unexpectedly() -> None:
     assert "The exporter failed unexpectedly: this is a bug." in test.house.log.messages("error")
 
 
+def test_sender_gives_every_batch_its_own_attempts() -> None:
+    """A bug that one batch has used up its attempts on does not shorten the next one's."""
+
+    def buggy(_batch: Batch) -> None:
+        raise ZeroDivisionError
+
+    exporter = RecordingExporter(buggy)
+    test = bench(exporter)
+    for body in "ab":
+        test.sender.consume(logs(body))
+        _wait_and_advance(test)
+        _wait_and_advance(test)
+        test.turn_until_quiet()
+    assert [(batch.start, batch.end) for batch in exporter.attempts] == [(0, 1)] * 3 + [(1, 2)] * 3
+
+
 # --- positions
 
 
@@ -433,10 +449,12 @@ def test_sender_shuts_down_unstarted_and_twice() -> None:
 # --- with a thread and the system's clock
 
 
-def started(exporter: RecordingExporter, limits: BatchLimits) -> tuple[Sender, House, MemoryQueue]:
+def started(
+    exporter: RecordingExporter, limits: BatchLimits, queue_type: type[MemoryQueue] = MemoryQueue
+) -> tuple[Sender, House, MemoryQueue]:
     clock = SystemClock()
     house = make_house("test", "exporter", clock=clock)
-    queue = MemoryQueue(1_000_000, clock)
+    queue = queue_type(1_000_000, clock)
     sender = Sender(house.settings, exporter, Signal.LOGS, queue, SenderConfig(), limits)
     sender.start()
     return sender, house, queue
@@ -485,7 +503,12 @@ def test_sender_loses_nothing_from_many_threads() -> None:
     assert not any(thread.is_alive() for thread in house.threads)
 
 
-def test_sender_counts_once_when_an_attempt_outlives_the_shutdown() -> None:
+@pytest.mark.parametrize(
+    ("queue_type", "dropped", "left"), [(MemoryQueue, 1, 0), (DurableQueue, 0, 1)], ids=["memory", "durable"]
+)
+def test_sender_changes_nothing_when_an_attempt_outlives_the_shutdown(
+    queue_type: type[MemoryQueue], dropped: int, left: int
+) -> None:
     """An attempt that hangs past the deadline is not waited for, and its late success is not counted again."""
     go_on = threading.Event()
 
@@ -493,7 +516,7 @@ def test_sender_counts_once_when_an_attempt_outlives_the_shutdown() -> None:
         go_on.wait(30)
 
     exporter = RecordingExporter(hang)
-    sender, house, _ = started(exporter, NOW)
+    sender, house, queue = started(exporter, NOW, queue_type)
     sender.consume(logs("a"))
     eventually(lambda: exporter.attempts, within_s=5)
     sender.drain(SystemClock().monotonic())
@@ -502,7 +525,7 @@ def test_sender_counts_once_when_an_attempt_outlives_the_shutdown() -> None:
     house.threads[0].join(5)
     assert not house.threads[0].is_alive()
     assert house.sample("otelcol_exporter_sent_log_records_total", exporter="test") == 0
-    dropped = house.sample(
+    counted = house.sample(
         "collector_exporter_dropped_items_total", exporter="test", otel_signal="logs", reason="shutdown"
     )
-    assert dropped == 1
+    assert (counted, queue.items) == (dropped, left)
