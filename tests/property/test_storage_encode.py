@@ -63,7 +63,9 @@ def test_rows_have_the_types_that_the_tables_say(signal: Signal, data: st.DataOb
                 if column.kind in (Kind.INT64, Kind.UINT64) and value is not None:
                     assert -(2**63) <= value < 2**63
         if table not in DIMENSIONS:
-            assert rows == sort_rows(table, list(rows)) or any(value != value for row in rows for value in row)
+            assert rows == sort_rows(table, list(rows)) or any(
+                value != value for row in rows for value in row
+            )
 
 
 @given(requests(Signal.METRICS, valid=True), requests(Signal.METRICS, valid=True))

@@ -180,10 +180,13 @@ class SqliteStore:
                     raise
                 if expired():
                     raise QueryError(f"took longer than {timeout_s:g} s") from error
-                raise QueryError(str(error)) from error
-            columns = tuple(column[0] for column in cursor.description or ())
+                denied = "not authorized" in str(error)
+                raise QueryError("only reading is allowed" if denied else str(error)) from error
+            columns = cursor.description
             cursor.close()
-        return Result(columns, rows)
+        if columns is None:
+            raise QueryError("the statement is empty")
+        return Result(tuple(column[0] for column in columns), rows)
 
     def stats(self) -> list[TableStats]:
         """See `Store`."""

@@ -1,0 +1,123 @@
+"""Stores for tests: each by name, and what the contract suite does with any of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from collector.model.signal import Signal
+from collector.storage.decode import decode
+from collector.storage.encode import encode
+from collector.storage.rows import Encoded
+from collector.storage.store import Store, store_for
+from collector.storage.tables import RESOURCES, SERIES
+from tests.support.samples import attribute
+
+# Every store that the contract suite is run against. For each there is a fixture `<name>_url`: an empty database.
+STORES = ("sqlite", "memory")
+# Those whose content outlives the `Store` object, and that several objects can share.
+LASTING_STORES = tuple(name for name in STORES if name != "memory")
+
+_EXAMPLE = "test.example"
+_examples = itertools.count(1)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'folder' / 'telemetry.db'}"
+
+
+@pytest.fixture
+def memory_url() -> str:
+    """Memory."""
+    return "sqlite://"
+
+
+@pytest.fixture(params=STORES)
+def store_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of every kind in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=LASTING_STORES)
+def lasting_store_url(request: pytest.FixtureRequest) -> str:
+    """The same, without memory."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def empty_store(store_url: str) -> Iterator[Store]:
+    """An open store without tables."""
+    with closing(store_for(store_url)) as store:
+        store.open()
+        yield store
+
+
+@pytest.fixture
+def store(empty_store: Store) -> Store:
+    """An open store, migrated and empty."""
+    empty_store.migrate()
+    return empty_store
+
+
+@pytest.fixture
+def refresh_rollups() -> Callable[[Store], None]:
+    """Brings roll-ups up to date where they are not computed when read."""
+
+    def refresh(store: Store) -> None:
+        """Nothing to do for views."""
+
+    return refresh
+
+
+def put(store: Store, signal: Signal, *messages: Any) -> Encoded:
+    """Write `messages` as the first batch of a queue of their own."""
+    encoded = encode(signal, messages)
+    assert store.write(encoded, queue_id=uuid4(), start=0, end=1)
+    return encoded
+
+
+def read_back(store: Store, signal: Signal, **window: int) -> Any:
+    """What the store holds, as OTLP."""
+    read = store.read(signal, **window)
+    return decode(signal, read.facts, read.dimensions)
+
+
+def marked(signal: Signal, request: Any) -> tuple[Any, int]:
+    """A copy of `request` whose resources all have an attribute that no other call gave, and its value."""
+    example = next(_examples)
+    copy = type(request)()
+    copy.CopyFrom(request)
+    for envelope in getattr(copy, copy.DESCRIPTOR.fields[0].name):
+        envelope.resource.attributes.append(attribute(_EXAMPLE, example))
+    return copy, example
+
+
+def read_marked(store: Store, signal: Signal, example: int) -> Any:
+    """What the store holds of the request that `marked` made."""
+    read = store.read(signal)
+    mark = f'"{_EXAMPLE}":{example}'
+    resources = {
+        key
+        for key, row in read.dimensions.get(RESOURCES, {}).items()
+        if mark in row[RESOURCES.index("attributes")]
+    }
+    series = read.dimensions.get(SERIES, {})
+    facts = {}
+    for table, rows in read.facts.items():
+        if signal is Signal.METRICS:
+            of = SERIES.index("resource_id")
+            facts[table] = [row for row in rows if series[row[1]][of] in resources]
+        else:
+            of = table.index("resource_id")
+            facts[table] = [row for row in rows if row[of] in resources]
+    return decode(signal, facts, read.dimensions)
