@@ -12,9 +12,10 @@ text option gets the value as it is, be it `1e10`, `yes` or nothing at all; a nu
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
-from collector.config.diagnostics import Problem
+from collector.config.diagnostics import Place, Problem
 from collector.config.sources import SourceError, Surroundings
 from collector.config.tree import Entry, List, Map, Node, Scalar
 
@@ -24,11 +25,12 @@ _NESTED_MAX: Final = 10
 
 
 class _ReferenceError(Exception):
-    """A `${…}` cannot be resolved. `label`: how to mend it."""
+    """A `${…}` cannot be resolved. `label`: how to mend it; `reference`: which one."""
 
     def __init__(self, message: str, label: str = "") -> None:
         super().__init__(message)
         self.label = label
+        self.reference = ""
 
 
 def substitute(node: Node, surroundings: Surroundings, problems: list[Problem]) -> Node:
@@ -59,9 +61,16 @@ def _scalar(node: Scalar, surroundings: Surroundings, problems: list[Problem]) -
     try:
         text = _expand(node.text, surroundings, 0)
     except _ReferenceError as error:
-        problems.append(Problem(message=str(error), place=node.place, label=error.label))
+        place = _narrow(node.place, error.reference)
+        problems.append(Problem(message=str(error), place=place, label=error.label))
         return node
     return Scalar(text, node.place, node.quoted, origin=node.text)
+
+
+def _narrow(place: Place, part: str) -> Place:
+    """Return where `part` stands in the scalar at `place`, if it stands there as it is."""
+    start = place.text.find(part, place.column - 1) if part else -1
+    return replace(place, column=start + 1, length=len(part)) if start >= 0 else place
 
 
 def _expand(text: str, surroundings: Surroundings, depth: int) -> str:
@@ -79,7 +88,11 @@ def _expand(text: str, surroundings: Surroundings, depth: int) -> str:
             end = _closing(text, dollar + 2)
             if end is None:
                 raise _ReferenceError("'${' without its '}'", "write '$${' for these characters themselves")
-            parts.append(_resolve(text[dollar + 2 : end], surroundings, depth))
+            try:
+                parts.append(_resolve(text[dollar + 2 : end], surroundings, depth))
+            except _ReferenceError as error:
+                error.reference = error.reference or text[dollar : end + 1]
+                raise
             at = end + 1
         else:
             parts.append("$")

@@ -167,7 +167,7 @@ def test_what_is_defined_and_not_used_is_a_warning() -> None:
         "6:14 processor 'batch' is not used | no pipeline names it",
         "7:14 extension 'nothing' is not used | service.extensions does not name it",
     ]
-    assert "6:22 processors.batch.size is 0 | must be at least 1" in problems_of(
+    assert "6:28 processors.batch.size is 0 | must be at least 1" in problems_of(
         text.replace("{batch: }", "{batch: {size: 0}}")
     )
 

@@ -81,6 +81,14 @@ def test_substitution_says_what_it_cannot_replace_and_the_remedy(text: str, expe
     assert [f"2:4 {expected}"] == failure(text)
 
 
+def test_the_reference_that_cannot_be_replaced_is_marked() -> None:
+    """Not the whole text around it."""
+    source = load(["yaml:\na: 'x${env:HOST}${env:NONE}y'"], (), Surroundings(VARIABLES))
+    (problem,) = source.problems
+    assert problem.place is not None
+    assert (problem.place.column, problem.place.length) == (17, 11)
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [(b"pw\n", "pw"), (b"pw\r\n", "pw"), (b"pw\n\n", "pw\n"), (b" pw ", " pw "), (b"\xef\xbb\xbfpw", "pw")],
