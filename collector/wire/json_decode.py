@@ -162,7 +162,9 @@ def _integer(low: int, high: int) -> _Convert:
     """Integers as numbers or decimal strings, in any notation that has no fraction left."""
 
     def convert(value: Any, _changes: _Changes) -> int:
-        if type(value) is not int:
+        if type(value) is str and len(value) <= 20 and value.isdecimal() and value.isascii():
+            value = int(value)
+        elif type(value) is not int:
             value = _whole_number(value)
         if not low <= value <= high:
             raise _WrongValueError(f"is not within {low} … {high}")

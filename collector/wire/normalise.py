@@ -129,11 +129,16 @@ class Normaliser:
             if "\0" in key:
                 key = self._replaced(key)
                 pair.key = key
+            keys.add(key)
             if pair.key_strindex:
                 pair.ClearField("key_strindex")
                 self._change(Normalisation.STRING_TABLE_INDEX)
-            keys.add(key)
-            self._value(pair.value, depth)
+            value = pair.value
+            text = value.string_value  # "" if it is of another type; asking for the type costs three times as much
+            if not text:
+                self._value(value, depth)
+            elif "\0" in text:
+                value.string_value = self._replaced(text)
         if len(keys) != len(pairs):
             self._drop_duplicates(pairs)
 
