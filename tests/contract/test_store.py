@@ -178,7 +178,7 @@ def test_a_series_whose_id_is_taken_gets_another(store: Store) -> None:
     """Two series with one 64-bit id stay apart, in the points as well."""
     mine = encode(Signal.METRICS, [samples.metrics("mine")])
     # Another's series that happens to have the id of one of mine.
-    theirs = Encoder(series_id=lambda digest, attempt: attempt + min(mine.dimensions[SERIES])).encode(  # type: ignore[operator,type-var]
+    theirs = Encoder(series_id=lambda digest, attempt: attempt + min(mine.dimensions[SERIES])).encode(  # type: ignore[operator]
         Signal.METRICS, [samples.metrics("theirs")]
     )
     put_encoded(store, theirs)

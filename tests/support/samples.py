@@ -108,9 +108,9 @@ def _fill_scope(envelope: Any) -> None:
     envelope.scope.dropped_attributes_count = 3
 
 
-def traces(service: str = "cart") -> ExportTraceServiceRequest:
+def traces(service: str = "cart") -> Any:
     """A trace of two spans, the second an error and unfinished; and a span with nothing that is not required."""
-    request = ExportTraceServiceRequest()
+    request: Any = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     _fill_resource(resource, service)
     scope = resource.scope_spans.add()
@@ -168,9 +168,9 @@ def traces(service: str = "cart") -> ExportTraceServiceRequest:
     return request
 
 
-def metrics(service: str = "cart") -> ExportMetricsServiceRequest:
+def metrics(service: str = "cart") -> Any:
     """A metric of each type; values and points at their limits."""
-    request = ExportMetricsServiceRequest()
+    request: Any = ExportMetricsServiceRequest()
     resource = request.resource_metrics.add()
     _fill_resource(resource, service)
     scope = resource.scope_metrics.add()
@@ -245,9 +245,9 @@ def metrics(service: str = "cart") -> ExportMetricsServiceRequest:
     return request
 
 
-def logs(service: str = "cart") -> ExportLogsServiceRequest:
+def logs(service: str = "cart") -> Any:
     """Log records with bodies of several kinds, with and without time, trace and name."""
-    request = ExportLogsServiceRequest()
+    request: Any = ExportLogsServiceRequest()
     resource = request.resource_logs.add()
     _fill_resource(resource, service)
     scope = resource.scope_logs.add()
@@ -265,7 +265,8 @@ def logs(service: str = "cart") -> ExportLogsServiceRequest:
         span_id=bytes.fromhex(SPAN_ID),
         event_name="order.failed",
     )
-    for index, body in enumerate((None, {"k": [1, b"\xff"]}, [], b"raw", float("nan"), "")):
+    bodies: tuple[Any, ...] = (None, {"k": [1, b"\xff"]}, [], b"raw", float("nan"), "")
+    for index, body in enumerate(bodies):
         record = scope.log_records.add(
             observed_time_unix_nano=NOW_UNIX_NANO + index, severity_number=-(2**31), body=any_value(body)
         )

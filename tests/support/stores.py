@@ -14,13 +14,15 @@ import pytest
 from collector.model.signal import Signal
 from collector.storage.decode import decode
 from collector.storage.encode import encode
+from collector.storage.postgresql.store import PostgresqlStore
 from collector.storage.rows import Encoded
 from collector.storage.store import Store, store_for
 from collector.storage.tables import RESOURCES, SERIES
+from tests.support.postgres import refresh_continuous_aggregates
 from tests.support.samples import attribute
 
 # Every store that the contract suite is run against. For each there is a fixture `<name>_url`: an empty database.
-STORES = ("sqlite", "memory")
+STORES = ("sqlite", "memory", "postgresql", "timescaledb", "timescaledb_apache")
 # Those whose content outlives the `Store` object, and that several objects can share.
 LASTING_STORES = tuple(name for name in STORES if name != "memory")
 
@@ -74,7 +76,9 @@ def refresh_rollups() -> Callable[[Store], None]:
     """Brings roll-ups up to date where they are not computed when read."""
 
     def refresh(store: Store) -> None:
-        """Nothing to do for views."""
+        """Nothing to do for views; continuous aggregates have a job for it, which is not waited for."""
+        if isinstance(store, PostgresqlStore):
+            refresh_continuous_aggregates(store)
 
     return refresh
 
