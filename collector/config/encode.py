@@ -65,10 +65,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    inferred = infer_text(text)
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style=None if isinstance(inferred, str) else '"'
-    )
+    # Single quotes would fold line breaks; among those that PyYAML does not see is U+0085.
+    plain = isinstance(infer_text(text), str) and text.isprintable()
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
 
 
 _Dumper.add_representer(str, _text)

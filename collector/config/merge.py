@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collector.config.diagnostics import Place, Problem
-from collector.config.parse import Text, parse
+from collector.config.parse import DEPTH_MAX, Text, parse
 from collector.config.tree import Entry, Map, Node, Scalar
 
 
@@ -30,7 +30,7 @@ def set_option(root: Map, assignment: str, number: int) -> tuple[Map, list[Probl
     path, equals, value = assignment.partition("=")
     whole = Text("--set", assignment, number).place(0, 0, len(path))
     keys = path.split("::" if "::" in path else ".")
-    if not equals or not all(keys):
+    if not equals or not all(keys) or len(keys) > DEPTH_MAX:
         message = f"{assignment!r} does not set an option"
         return root, [
             Problem(message=message, place=whole, label="write it like exporters.sqlite.path=data.db")

@@ -16,7 +16,7 @@ from collector.config.tree import Entry, List, Map, Node, Scalar
 _Loader: Final = getattr(
     yaml, "CSafeLoader", yaml.SafeLoader
 )  # libyaml where the wheel has it: ten times faster
-_DEPTH_MAX: Final = 100
+DEPTH_MAX: Final = 100
 _NODES_MAX: Final = 100_000  # after aliases: ten lines of aliases of aliases are a thousand million nodes
 _TEXT_TAGS: Final = ("!", "tag:yaml.org,2002:str")
 _COLLECTION_TAGS: Final = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
@@ -124,8 +124,8 @@ class _Builder:
                 place = self._place(event)
                 if event.tag not in _COLLECTION_TAGS:
                     self.problem(f"tag {event.tag!r} is not supported", place, "remove it")
-                if len(self.stack) == _DEPTH_MAX:
-                    self.stop(f"nested more than {_DEPTH_MAX} deep", place)
+                if len(self.stack) == DEPTH_MAX:
+                    self.stop(f"nested more than {DEPTH_MAX} deep", place)
                 self.count(1, place)
                 if event.anchor:
                     self.anchors.pop(event.anchor, None)

@@ -159,6 +159,9 @@ def test_no_value_of_the_environment_changes_the_structure(value: str) -> None:
 
 
 @given(texts)
+@example("a\x85b")
+@example("\u2028")
+@example(" a\n b ")
 def test_an_escaped_text_is_substituted_by_itself(text: str) -> None:
     """`escape` is the inverse of substitution."""
     source = load([f"yaml:\n{to_yaml({'a': escape(text)})}"], (), NOTHING)
@@ -196,6 +199,7 @@ fragments = st.lists(
 @example("{a: " * 5000)
 @example("- " * 5000)
 @example("? " * 5000)
+@example("a." * 5000 + "a=1")
 @example("a: &a [1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n" * 3)
 def test_any_text_is_a_configuration_or_a_config_error_that_can_be_shown(text: str) -> None:
     """Nothing else is ever raised, and every problem can be rendered."""

@@ -73,12 +73,16 @@ def test_substitution_replaces(text: str, expected: object) -> None:
         ("${http://x}", "'${http:…}' is not supported | only ${env:NAME} and ${file:/path} are"),
         ("${file:/no/such/file}", "/no/such/file: No such file or directory"),
         ("${env:BYTES}", "environment variable BYTES is not UTF-8"),
-        ("${X:-" * 12 + "}" * 12, "'${…}' is nested more than 10 deep"),
     ],
 )
 def test_substitution_says_what_it_cannot_replace_and_the_remedy(text: str, expected: str) -> None:
     """At the place of the scalar."""
     assert [f"2:4 {expected}"] == failure(text)
+
+
+def test_substitution_has_a_bound_on_nesting() -> None:
+    """Python's own would be an exception that nobody expects."""
+    assert failure("${X:-" * 5000 + "}" * 5000) == ["2:54 '${…}' is nested more than 10 deep"]
 
 
 def test_the_reference_that_cannot_be_replaced_is_marked() -> None:
