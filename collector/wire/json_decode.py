@@ -97,7 +97,7 @@ def _parsed(body: bytes, number: type, changes: _Changes) -> Any:
             return decoder.decode(repaired)
     except RecursionError:
         raise MalformedError("the body is JSON that is nested too deeply") from None
-    except (ValueError, OverflowError) as error:  # msgspec.DecodeError is a ValueError
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         hint = (
             ""
             if body.lstrip()[:1] in {b"{", b"["}
