@@ -18,7 +18,7 @@ from collector.model.clock import Clock, SystemClock
 from collector.model.signal import Signal
 from collector.query.aggregation import Aggregation, Over
 from collector.query.attributes import NO_ATTRIBUTES, Labels
-from collector.query.dialect import Dialect
+from collector.query.dialect import Dialect, during, statement
 from collector.query.logs import read_logs, severity_number
 from collector.query.points import (
     EXPONENTIAL_HISTOGRAMS,
@@ -49,6 +49,7 @@ from collector.query.spans import read_spans, read_trace_spans, slowest_traces, 
 from collector.query.trace import Trace, build_trace
 from collector.query.when import Length, When, nanoseconds
 from collector.storage.store import Store, store_for
+from collector.storage.tables import SIGNAL_OF
 
 LIMIT: Final = 1000
 
@@ -264,6 +265,15 @@ class QueryClient:
             attributes=attributes,
             limit=limit,
         )
+
+    def items(self, start: When | None = None, end: When | None = None) -> dict[Signal, int]:
+        """Return how many items of each signal lie in the window."""
+        conditions = during(self._reader.dialect, self._reader.window(start, end))
+        counts = dict.fromkeys(Signal, 0)
+        for table, signal in SIGNAL_OF.items():
+            text = statement(f"SELECT count(*) FROM {table} p", conditions.where)  # noqa: S608 - of ours
+            counts[signal] += self._reader.rows(text, conditions.parameters)[0][0]
+        return counts
 
     def services(self) -> list[Service]:
         """Return every service that has sent something, by name."""

@@ -1,0 +1,3 @@
+from collector.cli.database.group import command
+
+__all__ = ["command"]

@@ -1,0 +1,72 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from collector.query.attributes import label_text
+from collector.query.when import utc
+
+_SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+
+
+def size(bytes_: int | None) -> str:
+    """`1.5 MB`; empty for None."""
+    if bytes_ is None:
+        return ""
+    value = float(bytes_)
+    for unit in _SIZES:
+        if abs(value) < 999.5 or unit == _SIZES[-1]:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
+        value /= 1000
+    return ""
+
+
+def count(number: int | None) -> str:
+    """`1 234 567`; empty for None."""
+    return "" if number is None else f"{number:,}".replace(",", " ")
+
+
+def number(value: float | None) -> str:
+    """Six significant digits; whole numbers whole; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
+        return str(int(value))
+    return f"{value:.6g}"
+
+
+def duration(nanoseconds: int | None) -> str:
+    """`1.2 s`, `350 ms`, `12 µs`; empty for None."""
+    if nanoseconds is None:
+        return ""
+    for unit, length in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if abs(nanoseconds) >= length:
+            return (
+                f"{nanoseconds / length:.3g} {unit}"
+                if abs(nanoseconds) < 1e12
+                else f"{nanoseconds / 1e9:.0f} s"
+            )
+    return f"{nanoseconds} ns"
+
+
+def time(unix_nano: int | None) -> str:
+    """A time in UTC to the millisecond; empty for None."""
+    return "" if unix_nano is None else f"{utc(unix_nano):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+
+
+def labels(attributes: Mapping[str, Any]) -> str:
+    """`key=value key=value`."""
+    return " ".join(f"{key}={label_text(value)}" for key, value in attributes.items())
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A line of blocks, as high as the values are between their lowest and highest."""
+    finite = [value for value in values if value - value == 0]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    step = (high - low) / (len(_BLOCKS) - 1) or 1.0
+    return "".join(_BLOCKS[round((value - low) / step)] if value - value == 0 else " " for value in values)
