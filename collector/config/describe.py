@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.config.encode import encode
-from collector.config.schema import Field, is_config, is_optional, nested, schema, type_name
+from collector.config.schema import Field, is_config, is_optional, members, nested, schema, type_name
+from collector.config.types import ByteSize, Duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +20,8 @@ class Description:
     required: bool
     default: Any  # plain data; None if required, or if nothing is the default
     doc: str
-    minimum: str | None
-    maximum: str | None
+    minimum: int | float | str | None  # in the spelling of the type
+    maximum: int | float | str | None
     aliases: tuple[str, ...]
     example: str | None
     options: tuple[Description, ...] = ()
@@ -78,8 +79,8 @@ def _describe(field: Field) -> Description:
         # The defaults of a section are those of its options.
         default=None if inner is not None and (is_config(type(default)) or not default) else encode(default),
         doc=field.option.doc,
-        minimum=_bound(field.option.minimum, default),
-        maximum=_bound(field.option.maximum, default),
+        minimum=_bound(field.option.minimum, field.type),
+        maximum=_bound(field.option.maximum, field.type),
         aliases=field.option.aliases,
         example=field.option.example,
         options=describe(inner) if inner is not None else (),
@@ -87,15 +88,12 @@ def _describe(field: Field) -> Description:
     )
 
 
-def _bound(bound: float | None, default: Any) -> str | None:
+def _bound(bound: float | None, type_: Any) -> int | float | str | None:
     """Return a bound in the spelling of the option's type."""
     if bound is None:
         return None
-    kind = type(default)
-    if (
-        isinstance(default, float | int)
-        and not isinstance(default, bool)
-        and (kind is not int or bound == int(bound))
-    ):
-        return str(kind(bound))
-    return f"{bound:g}"
+    kinds = members(type_)
+    for kind in (Duration, ByteSize):
+        if kind in kinds:
+            return str(kind(bound))
+    return int(bound) if int in kinds and float(bound).is_integer() else bound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Final
 
 from collector.config.diagnostics import Place, Problem
@@ -65,7 +65,7 @@ def load(locations: Sequence[str], sets: Iterable[str], surroundings: Surroundin
 
 def default_text() -> str:
     """Return the configuration that is used when none is given."""
-    return resources.files("collector.config").joinpath("default.yaml").read_text("utf-8")
+    return Path(__file__).with_name("default.yaml").read_text("utf-8")
 
 
 def _read(location: str, surroundings: Surroundings) -> Text:

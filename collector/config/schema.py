@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import inspect
 import types
 import typing
 from collections.abc import Mapping
@@ -64,6 +65,8 @@ def schema(config: type[Any]) -> Schema:
 @functools.cache
 def _schema(config: Any) -> Schema:
     hints = typing.get_type_hints(config)
+    # A class's own options before those it inherits: `path` of an exporter before the queue that all of them have.
+    order = [name for cls in config.__mro__ for name in inspect.get_annotations(cls)]
     fields = {
         field.name: Field(
             field.name,
@@ -72,7 +75,7 @@ def _schema(config: Any) -> Schema:
             field.default,
             field.default_factory,
         )
-        for field in dataclasses.fields(config)
+        for field in sorted(dataclasses.fields(config), key=lambda field: order.index(field.name))
         if field.init
     }
     return Schema(

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from collector.config.describe import describe, summary, unsupported
+from collector.config.option import option
 from tests.unit.config.factories import BatchConfig, OtlpConfig, ServerConfig, StoreConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileConfig(BatchConfig):
+    """A batch with a path."""
+
+    path: str = option(doc="Where to.")
 
 
 def test_every_option_is_described_with_type_default_and_bounds() -> None:
@@ -13,8 +23,8 @@ def test_every_option_is_described_with_type_default_and_bounds() -> None:
         "type": "integer",
         "default": 8192,
         "doc": "Items that make a batch.",
-        "minimum": "1",
-        "maximum": "100000",
+        "minimum": 1,
+        "maximum": 100_000,
         "aliases": ["batch_size"],
     }
     assert described["timeout"]["default"] == "200ms"
@@ -48,3 +58,20 @@ def test_sections_are_described_with_what_is_in_them() -> None:
     assert [option.name for option in grpc.options] == ["endpoint", "size_max"]
     assert grpc.unsupported == unsupported(ServerConfig)
     assert summary(OtlpConfig) == "A receiver."
+
+
+def test_options_of_its_own_come_before_inherited_ones() -> None:
+    """What tells a component from the others is read first."""
+    assert [option.name for option in describe(FileConfig)] == [
+        "path",
+        "size",
+        "size_max",
+        "timeout",
+        "ratio",
+    ]
+
+
+def test_bounds_are_spelt_in_the_type_of_the_option() -> None:
+    """Sizes as sizes."""
+    sizes = {option.name: option.minimum for option in describe(ServerConfig)}
+    assert sizes == {"endpoint": None, "size_max": "1KiB"}
