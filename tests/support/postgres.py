@@ -28,6 +28,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from collector.storage.postgresql.edition import read_edition
+from collector.storage.postgresql.policies import ROLLUPS
+from collector.storage.postgresql.store import PostgresqlStore
 from tests.support.eventually import eventually
 from tests.support.postgres_server import LocalServer
 
@@ -122,6 +125,21 @@ def url_of(dsn: str, database: str) -> str:
     head, separator, query = dsn.partition("?")
     scheme, _, rest = head.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}/{database}{separator}{query}"
+
+
+def refresh_continuous_aggregates(store: PostgresqlStore) -> None:
+    """Do now what TimescaleDB's refresh jobs do every half hour, for all time; nothing on other editions."""
+    with store._connections.connection() as connection:
+        edition = read_edition(connection)
+        if not edition.full:
+            return
+        for view in ROLLUPS:
+            connection.execute(
+                sql.SQL("CALL {}.refresh_continuous_aggregate({}, NULL, NULL)").format(
+                    sql.Identifier(edition.extension_schema),
+                    sql.Literal(sql.Identifier(store.options.schema, view).as_string()),
+                )
+            )
 
 
 # --- what there is ------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Works column by column, because a comprehension over one kind of value costs a f
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 from struct import Struct
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
+from collector.model.errors import PermanentError
 from collector.storage.rows import Row
 from collector.storage.tables import Column, Kind, Table
 
@@ -46,10 +48,17 @@ def copy_statement(schema: str, table: Table) -> sql.Composed:
 
 
 def copy_pieces(table: Table, rows: Sequence[Row]) -> Iterator[bytes]:
-    """`rows` of `table` as pieces of one COPY stream, in their order."""
+    """`rows` of `table` as pieces of one COPY stream, in their order.
+
+    Raises:
+        PermanentError: a value is none of its column's kind, or out of its range.
+    """
     yield _HEADER
     for at in range(0, len(rows), _ROWS_PER_PIECE):
-        yield _encode(table, rows[at : at + _ROWS_PER_PIECE])
+        try:
+            yield _encode(table, rows[at : at + _ROWS_PER_PIECE])
+        except (TypeError, ValueError, AttributeError, struct.error) as error:
+            raise PermanentError(f"no row of {table.name}: {error}", reason="invalid_data") from error
     yield _TRAILER
 
 

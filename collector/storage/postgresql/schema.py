@@ -63,7 +63,7 @@ class Database:
 
 
 def inspect(connection: Connection, options: StoreOptions) -> Database:
-    """Find out what is there.
+    """Find out what is there. Pending migrations are as they would be run here.
 
     Raises:
         PermanentError: a migration was applied with another content than the known one.
@@ -73,7 +73,12 @@ def inspect(connection: Connection, options: StoreOptions) -> Database:
     layout = None
     if kind is not None:
         layout = Layout.PARTITIONS if kind[0] == "p" else Layout.HYPERTABLES
-    return Database(edition, migrations.status(known(), _applied(connection, options.schema)), layout)
+    status = migrations.status(known(), _applied(connection, options.schema))
+    variables = _variables(edition, layout, options)
+    pending = tuple(
+        dataclasses.replace(migration, sql=render(migration.sql, variables)) for migration in status.pending
+    )
+    return Database(edition, dataclasses.replace(status, pending=pending), layout)
 
 
 def layout_problem(database: Database, options: StoreOptions) -> str:
@@ -101,11 +106,7 @@ def plan(connection: Connection, options: StoreOptions) -> list[Migration]:
     """
     database = inspect(connection, options)
     _require(database, options)
-    variables = _variables(database, options)
-    steps = [
-        dataclasses.replace(migration, sql=render(migration.sql, variables))
-        for migration in database.status.pending
-    ]
+    steps = list(database.status.pending)
     if steps and _creates_extension(database, options):
         first = f"{_CREATE_EXTENSION};\n\n{steps[0].sql}"
         steps[0] = dataclasses.replace(steps[0], sql=first)
@@ -159,9 +160,9 @@ def _require(database: Database, options: StoreOptions) -> None:
         raise PermanentError(problem, reason="schema")
 
 
-def _variables(database: Database, options: StoreOptions) -> dict[str, str]:
-    edition = database.edition
-    layout = database.layout or options.layout
+def _variables(edition: Edition, layout: Layout | None, options: StoreOptions) -> dict[str, str]:
+    """What the migrations are filled in with. `layout`: that of the tables, if there are any."""
+    layout = layout or options.layout
     if layout is None:
         layout = Layout.HYPERTABLES if edition.timescaledb else Layout.PARTITIONS
     hypertables = layout is Layout.HYPERTABLES

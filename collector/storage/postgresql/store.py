@@ -322,7 +322,7 @@ class PostgresqlStore:
         interval = round(self.options.chunk_interval_s) * _MICROSECONDS
         for table, rows in encoded.facts.items():
             at = table.index("time")
-            times = {row[at] for row in rows}
+            times = {row[at] for row in rows} - {None}  # None: for the database to refuse
             with self._lock:
                 partitions = self._partitions.get(table)
             if partitions is None:
