@@ -41,7 +41,7 @@ def _scan_or_none(signal: Signal, body: bytes) -> Scanned | None:
 
 
 @each_signal
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_scan_takes_a_valid_request_as_it_is(signal: Signal, data: st.DataObject) -> None:
     """Nothing is refused, nothing is changed, nothing is said, no byte is copied."""
@@ -53,7 +53,7 @@ def test_scan_takes_a_valid_request_as_it_is(signal: Signal, data: st.DataObject
 
 
 @each_signal
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_scan_leaves_nothing_to_do(signal: Signal, data: st.DataObject) -> None:
     """Scanning what scan returned refuses and changes nothing, and counts the same items."""
@@ -66,7 +66,7 @@ def test_scan_leaves_nothing_to_do(signal: Signal, data: st.DataObject) -> None:
 
 
 @each_signal
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_scan_leaves_no_nul_character(signal: Signal, data: st.DataObject) -> None:
     """In no string of any message, whichever fields the descriptors have."""
@@ -84,7 +84,7 @@ def test_scan_of_any_bytes_answers_or_says_malformed(signal: Signal, data: st.Da
 
 
 @each_signal
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_scan_of_damaged_requests_answers_or_says_malformed(signal: Signal, data: st.DataObject) -> None:
     """Bytes changed, cut out or put in: still an answer, and what is accepted is in normal form."""
@@ -99,7 +99,7 @@ def test_scan_of_damaged_requests_answers_or_says_malformed(signal: Signal, data
 
 
 @each_signal
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_scan_refuses_exactly_the_invalid_items(signal: Signal, data: st.DataObject) -> None:
     """Valid items among invalid ones are kept as they are; the invalid ones are counted."""
@@ -130,7 +130,7 @@ def test_scan_refuses_exactly_the_invalid_items(signal: Signal, data: st.DataObj
 
 
 @each_signal
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_json_holds_everything(signal: Signal, data: st.DataObject) -> None:
     """Encoded and decoded again it is the same message, byte for byte."""
@@ -143,7 +143,7 @@ def test_json_holds_everything(signal: Signal, data: st.DataObject) -> None:
 
 
 @each_signal
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_json_and_protobuf_are_scanned_alike(signal: Signal, data: st.DataObject) -> None:
     """The same request in the other encoding is stored, refused and commented on in the same way."""
@@ -162,7 +162,7 @@ def test_json_and_protobuf_are_scanned_alike(signal: Signal, data: st.DataObject
 
 
 @each_signal
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_json_of_any_shape_answers_or_says_malformed(signal: Signal, data: st.DataObject) -> None:
     """Damaged JSON never raises anything else."""
