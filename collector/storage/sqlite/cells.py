@@ -50,7 +50,12 @@ _OUT: Final[dict[Kind, _Cell]] = {
 
 
 def rows_in(table: Table, rows: list[Row]) -> list[Row]:
-    """The rows as they are bound to an INSERT."""
+    """The rows as they are bound to an INSERT. `rows` itself when there is nothing to convert, as is the rule."""
+    kinds = {column.kind for column in table.columns}
+    if kinds.isdisjoint({Kind.UINT64_ARRAY, Kind.FLOAT64_ARRAY}):
+        doubles = [index for index, column in enumerate(table.columns) if column.kind is Kind.FLOAT64]
+        if not any(row[index] != row[index] for index in doubles for row in rows):
+            return rows
     return _converted(table, rows, _IN)
 
 
