@@ -46,8 +46,8 @@ class Routes:
     def _meant(self, path: str) -> str | None:
         """The nearest path: slashes and case forgiven, a prefix or suffix dropped, a few letters wrong."""
         plain = "/" + "/".join(part for part in path[:_PATH_SHOWN].lower().split("/") if part)
-        for known in self._by_path:
-            if plain.endswith(known) or plain == f"/{known.rpartition('/')[2]}":
+        for known, signal in self._by_path.items():
+            if plain.endswith((known, signal.http_path)) or plain == f"/{signal.value}":
                 return known
         near = difflib.get_close_matches(plain, self._by_path, n=1, cutoff=0.75)
         return near[0] if near else None

@@ -38,7 +38,7 @@ TRANSPORT: Final = "http"
 
 # Smaller bodies that are not compressed are worked on in the event loop: see README.md, "Threads", for the
 # measurement.
-INLINE_BYTES_MAX: Final = 8 * 1024
+INLINE_BYTES_MAX: Final = 32 * 1024
 
 Headers = list[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]

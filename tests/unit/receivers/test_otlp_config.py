@@ -1,0 +1,82 @@
+"""The receiver's options, as they are read from a file."""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.config.types import Duration
+from collector.receivers.otlp.config import (
+    GrpcConfig,
+    HttpConfig,
+    KeepaliveConfig,
+    KeepaliveServerConfig,
+    ProtocolsConfig,
+)
+from collector.receivers.otlp.grpc_server import _options
+
+
+def findings(config: HttpConfig | ProtocolsConfig) -> list[tuple[str, str]]:
+    return [(finding.key, finding.message) for finding in config.validate()]
+
+
+def test_defaults_are_valid_and_safe() -> None:
+    """Loopback, 64 MiB, and no timeout that is off."""
+    http, grpc = HttpConfig(), GrpcConfig()
+    assert findings(http) == []
+    assert (grpc.endpoint, http.endpoint) == ("127.0.0.1:4317", "127.0.0.1:4318")
+    assert grpc.request_bytes_max == http.max_request_body_size == 64 * 1024 * 1024
+    assert min(http.read_header_timeout, http.read_timeout, http.write_timeout, http.idle_timeout) > 0
+
+
+def test_protocols_need_one() -> None:
+    """A receiver that listens to nothing is a mistake."""
+    assert "at least one of 'grpc' and 'http'" in findings(ProtocolsConfig())[0][1]
+    assert findings(ProtocolsConfig(grpc=GrpcConfig())) == []
+
+
+@pytest.mark.parametrize("name", ["snappy", "lz4", "x-snappy-framed"])
+def test_compression_of_otelcol_that_is_not_built_is_named_as_such(name: str) -> None:
+    """A file copied from otelcol gets to know what is missing and why it hardly matters."""
+    [(key, message)] = findings(HttpConfig(compression_algorithms=("gzip", name)))
+    assert key == "compression_algorithms"
+    assert "otelcol's and not built here" in message
+
+
+def test_compression_that_nobody_knows_is_refused() -> None:
+    """With the list of those that are known."""
+    assert "known are '', 'gzip'" in findings(HttpConfig(compression_algorithms=("brotli",)))[0][1]
+
+
+@pytest.mark.parametrize("path", ["v1/traces", "/v1/traces?x", "/a b", "", "/é", "/%41"])
+def test_paths_must_be_paths(path: str) -> None:
+    """What could never be matched is found when the file is read."""
+    assert findings(HttpConfig(traces_url_path=path))[0][0] == "traces_url_path"
+
+
+def test_paths_must_differ() -> None:
+    """One path cannot be two signals'."""
+    [(key, message)] = findings(HttpConfig(logs_url_path="/v1/traces"))
+    assert (key, message) == ("logs_url_path", "'/v1/traces' is the path of traces already")
+
+
+@pytest.mark.parametrize(("name", "value"), [("a b", "x"), ("", "x"), ("x", "a\r\nb"), ("x", "é")])
+def test_response_headers_must_be_headers(name: str, value: str) -> None:
+    """A line break in a header would be a second header."""
+    assert findings(HttpConfig(response_headers={name: value}))[0][0] == "response_headers"
+
+
+def test_keepalive_becomes_channel_arguments() -> None:
+    """Otelcol's keys, gRPC core's names; what is unset stays gRPC's own default, never."""
+    server = KeepaliveServerConfig(max_connection_age=Duration(30.0), max_connection_age_grace=Duration(5.0))
+    options = dict(_options(GrpcConfig(keepalive=KeepaliveConfig(server_parameters=server))))
+    assert options["grpc.max_connection_age_ms"] == 30_000
+    assert options["grpc.max_connection_age_grace_ms"] == 5_000
+    assert options["grpc.keepalive_time_ms"] == 7_200_000
+    assert options["grpc.http2.min_recv_ping_interval_without_data_ms"] == 300_000
+    assert "grpc.max_connection_idle_ms" not in options
+
+
+def test_max_concurrent_streams_of_zero_is_unlimited() -> None:
+    """As in otelcol."""
+    assert "grpc.max_concurrent_streams" not in dict(_options(GrpcConfig(max_concurrent_streams=0)))
+    assert dict(_options(GrpcConfig()))["grpc.max_concurrent_streams"] == 100
