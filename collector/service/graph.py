@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from collector.model.signal import Signal
 from collector.pipeline.component import Component, Consumer, Exporter, Settings, State
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from collector.pipeline.observe import Meters
     from collector.service.config import ComponentConfig, Config
     from collector.service.status import Statuses
+
+# A queue is full when the next request does not fit; the rest of the room is what was too small for it.
+_FULL_SHARE: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +152,10 @@ class Graph:
         return clean
 
     def writable(self) -> bool:
-        """Whether every sending queue has room."""
-        return all(sender.queue.size < sender.queue.capacity for sender in self.senders.values())
+        """Whether every sending queue has room, for more than the smallest of requests."""
+        return all(
+            sender.queue.size < sender.queue.capacity * _FULL_SHARE for sender in self.senders.values()
+        )
 
 
 def build(config: Config, house: House) -> Graph:

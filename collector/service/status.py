@@ -54,6 +54,8 @@ class Statuses:
         self._set(key, State.STARTING, "")
 
         def report(state: State, message: str) -> None:
+            if self.state(key) is State.STOPPED:
+                return  # a thread's last words, after the component was shut down
             before = self._set(key, state, message)
             if before is None or before.state is state:
                 return

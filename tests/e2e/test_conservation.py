@@ -85,7 +85,7 @@ def test_under_load_everything_acknowledged_is_stored_once(tmp_path: Path) -> No
 def test_a_full_queue_refuses_and_the_books_balance(tmp_path: Path) -> None:
     """The database locked by somebody else: accepted until the bound, refused after it, stored in the end."""
     path = tmp_path / "c.db"
-    extra = ", sending_queue: {queue_size: 1MiB}, retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}"
+    extra = ", timeout: 1s, sending_queue: {queue_size: 1MiB}, retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}"
     with running(tmp_path, sqlite_destination(path).config(extra=extra)) as daemon:
         url = f"{daemon.http}/v1/logs"
         post_json(url, _logs(0, 1))
@@ -106,6 +106,8 @@ def test_a_full_queue_refuses_and_the_books_balance(tmp_path: Path) -> None:
             assert balance["refused"] == 1
             assert balance["sent"] + balance["queued"] + balance["dropped"] == balance["enqueued"]
             eventually(lambda: daemon.health()["status"] == "degraded")
+            assert daemon.get("/readyz")[0] == 503
+            assert daemon.get("/livez")[0] == 200
             somebody.execute("ROLLBACK")
         eventually(lambda: daemon.metric("collector_exporter_queue_items") == 0)
         balance = _balance(daemon)

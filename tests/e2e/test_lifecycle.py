@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,41 @@ def test_ctrl_c_stops_it_in_order(tmp_path: Path) -> None:
     with running(tmp_path, sqlite_destination(tmp_path / "c.db").config()) as daemon:
         daemon.signal(signal.SIGINT)
         assert daemon.wait() == 0
+
+
+def test_a_second_signal_exits_at_once(tmp_path: Path) -> None:
+    """Although the database is locked and the queue would be drained for 20 seconds."""
+    path = tmp_path / "c.db"
+    with running(tmp_path, sqlite_destination(path).config(extra=", timeout: 1s")) as daemon:
+        send_logs(daemon, 1)
+        eventually(lambda: daemon.metric("otelcol_exporter_sent_log_records") == 1)
+        with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
+            somebody.execute("BEGIN IMMEDIATE")
+            send_logs(daemon, 2)
+            daemon.signal(signal.SIGTERM)
+            eventually(lambda: daemon.logged("Stopping; a second signal exits at once."))
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait(within_s=3) == 128 + signal.SIGTERM
+    assert "exiting at once" in "".join(daemon.stderr)
+
+
+def test_what_could_not_be_stored_in_time_is_named(tmp_path: Path) -> None:
+    """After `shutdown_timeout` it ends; how many items that cost is in the log."""
+    path = tmp_path / "c.db"
+    with running(
+        tmp_path,
+        sqlite_destination(path).config(extra=", timeout: 1s"),
+        arguments=["--set=service::shutdown_timeout=1s"],
+    ) as daemon:
+        send_logs(daemon, 1)
+        eventually(lambda: daemon.metric("otelcol_exporter_sent_log_records") == 1)
+        with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
+            somebody.execute("BEGIN IMMEDIATE")
+            send_logs(daemon, 3)
+            daemon.signal(signal.SIGTERM)
+            daemon.wait(within_s=15)
+        (line,) = daemon.logged("Stopped before all was sent; what was queued in memory is lost.")
+        assert line["items"] == 3
 
 
 def test_hangup_changes_nothing_and_says_so(tmp_path: Path) -> None:

@@ -41,9 +41,13 @@ class Daemon:
         *,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        interpreter: Sequence[str] = (),
     ) -> Daemon:
-        """Start it in `directory` with a configuration file of this text; None: with none."""
-        command = [sys.executable, "-m", "collector", "run"]
+        """Start it in `directory` with a configuration file of this text; None: with none.
+
+        `interpreter`: options of Python itself.
+        """
+        command = [sys.executable, *interpreter, "-m", "collector", "run"]
         if config is not None:
             path = directory / "collector.yaml"
             path.write_text(config)
@@ -162,9 +166,12 @@ def running(
     *,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    interpreter: Sequence[str] = (),
 ) -> Iterator[Daemon]:
     """A daemon that is up; killed at the end if the test has not stopped it."""
-    daemon = Daemon.spawn(directory, config, arguments=arguments, environment=environment)
+    daemon = Daemon.spawn(
+        directory, config, arguments=arguments, environment=environment, interpreter=interpreter
+    )
     try:
         daemon.wait_until_ready()
         yield daemon

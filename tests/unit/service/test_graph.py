@@ -3,142 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.config.diagnostics import ConfigError
-from collector.config.load import load
-from collector.config.option import option
-from collector.config.sources import Surroundings
-from collector.config.types import Duration
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
-from collector.model.telemetry import Telemetry
 from collector.pipeline.admission import ByteBudget
 from collector.pipeline.batching import BatchLimits
 from collector.pipeline.component import (
-    Consumer,
-    Exporter,
-    ExporterFactory,
-    Factories,
-    Processor,
-    ProcessorFactory,
-    ReceiverFactory,
-    Settings,
     StartError,
     State,
 )
 from collector.pipeline.observe import Meters
-from collector.pipeline.sender_config import SenderConfig
-from collector.service.config import Config, load_config
 from collector.service.graph import Graph, House, build
 from collector.service.status import ComponentKey, Statuses
 from collector.service.supervisor import Supervisor
-from tests.support.components import NoHttp, RecordingExporter, logs
+from tests.support.components import NoHttp, logs
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
+from tests.support.plan import CHAIN, Plan, configured
 from tests.support.recording_log import RecordingLog
-
-ALL = frozenset(Signal)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartConfig:
-    """Options of the parts in these tests."""
-
-    fails: bool = option(False, doc="Whether it raises: when it starts, or when it stops.")
-    timeout: Duration = option(Duration(0.0), doc="For the batching one: the interval.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutConfig(SenderConfig):
-    """Options of the exporter in these tests."""
-
-    fails: bool = option(False, doc="Whether it raises when it starts.")
-
-
-@dataclass(slots=True)
-class Plan:
-    """What was made, and what was called in which order."""
-
-    calls: list[str] = field(default_factory=list)
-    receivers: dict[str, Mapping[Signal, Consumer]] = field(default_factory=dict)
-    exporters: dict[str, RecordingExporter] = field(default_factory=dict)
-
-    def factories(self) -> Factories:
-        """Factories whose components write into this plan."""
-        plan = self
-
-        class Part:
-            def __init__(self, settings: Settings, config: PartConfig, consumer: Consumer | None) -> None:
-                self.name, self.config, self.next = str(settings.id), config, consumer
-
-            def start(self) -> None:
-                plan.calls.append(f"start {self.name}")
-                if self.config.fails:
-                    raise StartError("it cannot")
-
-            def shutdown(self) -> None:
-                plan.calls.append(f"stop {self.name}")
-                if self.config.fails:
-                    raise RuntimeError("it does not want to")
-
-            def consume(self, data: Telemetry, /) -> None:
-                plan.calls.append(f"consume {self.name}")
-                assert self.next is not None
-                self.next.consume(data)
-
-        class Out(RecordingExporter):
-            def __init__(self, settings: Settings) -> None:
-                super().__init__()
-                self.name = str(settings.id)
-
-            def start(self) -> None:
-                plan.calls.append(f"start {self.name}")
-
-            def shutdown(self) -> None:
-                plan.calls.append(f"stop {self.name}")
-
-        def create_receiver(settings: Settings, config: Any, consumers: Mapping[Signal, Consumer]) -> Part:
-            plan.receivers[str(settings.id)] = consumers
-            return Part(settings, config, None)
-
-        def create_processor(settings: Settings, config: Any, consumer: Consumer) -> Processor:
-            return Part(settings, config, consumer)
-
-        def create_exporter(settings: Settings, config: Any) -> Exporter:
-            assert str(settings.id) not in plan.exporters, "made twice"
-            return plan.exporters.setdefault(str(settings.id), Out(settings))
-
-        def limits(config: PartConfig) -> BatchLimits:
-            return BatchLimits(interval_s=float(config.timeout))
-
-        def processor(name: str, batch_limits: Callable[[Any], BatchLimits] | None) -> ProcessorFactory:
-            return ProcessorFactory(
-                type_name=name,
-                config=PartConfig,
-                signals=ALL,
-                create=create_processor,
-                batch_limits=batch_limits,
-            )
-
-        return Factories(
-            receivers={
-                "in": ReceiverFactory(type_name="in", config=PartConfig, signals=ALL, create=create_receiver)
-            },
-            processors={"mid": processor("mid", None), "batch": processor("batch", limits)},
-            exporters={
-                "out": ExporterFactory(type_name="out", config=OutConfig, signals=ALL, create=create_exporter)
-            },
-        )
-
-
-def configured(plan: Plan, text: str) -> Config:
-    return load_config(load([f"yaml:{text}"], [], Surroundings({})), plan.factories())
 
 
 @pytest.fixture
@@ -160,14 +46,6 @@ def house(recorded: RecordingLog) -> House:
         http=NoHttp(),
         spawn=Supervisor(recorded.log).spawn,
     )
-
-
-CHAIN = """
-receivers: {in: {}}
-processors: {mid/1: {}, mid/2: {}}
-exporters: {out: {}}
-service: {pipelines: {logs: {receivers: [in], processors: [mid/1, mid/2], exporters: [out]}}}
-"""
 
 
 def stop(graph: Graph, house: House) -> bool:

@@ -67,3 +67,13 @@ def test_the_gauge_is_one_only_when_ok(recorded: RecordingLog) -> None:
     assert registry.get_sample_value("collector_component_up", labels) == 1
     report(State.DEGRADED, "")
     assert registry.get_sample_value("collector_component_up", labels) == 0
+
+
+def test_nothing_is_heard_of_a_component_that_has_stopped(recorded: RecordingLog) -> None:
+    """An attempt that outlives the shutdown must not make the end look like a failure."""
+    statuses, _, _ = make()
+    report = statuses.reporter(EXPORTER, recorded.log)
+    report(State.STOPPED, "all sent")
+    report(State.DEGRADED, "database is locked")
+    assert statuses.state(EXPORTER) is State.STOPPED
+    assert recorded.messages() == []
