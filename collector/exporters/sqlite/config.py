@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from collector.config.option import Invalid, option
-from collector.storage.exporter import StoreConfig
+from collector.config.types import Duration
+from collector.storage.exporter import RetentionConfig, StoreConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteRetentionConfig(RetentionConfig):
+    """How long items are kept, by signal. 0 keeps them for ever."""
+
+    metrics: Duration = option(Duration.parse("90d"), doc="Age at which metric points are deleted; 0: never.")
+    traces: Duration = option(Duration.parse("30d"), doc="Age at which spans are deleted; 0: never.")
+    logs: Duration = option(Duration.parse("30d"), doc="Age at which log records are deleted; 0: never.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +28,9 @@ class SqliteConfig(StoreConfig):
         "`sqlite:////absolute.db`.",
         aliases=("connection_string", "connection"),
         example="/var/lib/collector/telemetry.db",
+    )
+    retention: SqliteRetentionConfig = option(
+        default_factory=SqliteRetentionConfig, doc="How long items are kept, by signal."
     )
     migrate: bool = option(
         True, doc="Create the tables and bring them up to date; false waits until `collector database` did."

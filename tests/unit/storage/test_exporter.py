@@ -9,11 +9,13 @@ from uuid import uuid4
 
 import pytest
 
+from collector.config.types import Duration
+from collector.exporters.sqlite.config import SqliteRetentionConfig
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 from collector.pipeline.component import Batch, StartError, State
-from collector.storage.exporter import RetentionConfig, StoreExporter
+from collector.storage.exporter import StoreExporter
 from collector.storage.sqlite.store import SqliteStore
 from collector.storage.store import PositionError, SchemaError
 from collector.wire.canonical import serialized
@@ -224,5 +226,5 @@ def test_check_asks_the_store(exporters: list[StoreExporter], house: House, path
 
 def test_retention_of_0_keeps_for_ever() -> None:
     """Signals without an age are not looked at."""
-    config = RetentionConfig(metrics=RetentionConfig().metrics, traces=type(RetentionConfig().traces)(0))
+    config = SqliteRetentionConfig(traces=Duration(0))
     assert config.ages_s() == {Signal.METRICS: 90 * DAY_S, Signal.LOGS: 30 * DAY_S}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -135,17 +136,13 @@ def test_the_order_of_attributes_does_not_matter() -> None:
 
 def test_everything_else_does() -> None:
     """Types, order in arrays, what belongs to which key, which list an entry is in."""
+    values: tuple[Any, ...] = (
+        1, 1.0, "1", True, b"1", None, [1], [], {}, "", 0.0, -0.0, [1, 2], [2, 1], [[1], 2], [[1, 2]],
+    )  # fmt: skip
     contents = [
         Resource(),
         Resource(dropped_attributes_count=1),
-        *(
-            Resource(attributes=[attribute("a", value)])
-            for value in (1, 1.0, "1", True, b"1", None, [1], [], {}, "")
-        ),
-        *(
-            Resource(attributes=[attribute("a", value)])
-            for value in (0.0, -0.0, [1, 2], [2, 1], [[1], 2], [[1, 2]])
-        ),
+        *(Resource(attributes=[attribute("a", value)]) for value in values),
         Resource(attributes=[attribute("a", ""), attribute("", "a")]),
         Resource(attributes=[attribute("a", None), attribute("b", None)]),
         Resource(attributes=[attribute("ab", None)]),
