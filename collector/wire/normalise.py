@@ -134,7 +134,8 @@ class Normaliser:
                 pair.ClearField("key_strindex")
                 self._change(Normalisation.STRING_TABLE_INDEX)
             value = pair.value
-            text = value.string_value  # "" if it is of another type; asking for the type costs three times as much
+            # "" if it is of another type. Asking for the type costs three times as much.
+            text = value.string_value
             if not text:
                 self._value(value, depth)
             elif "\0" in text:
