@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    AggregationTemporality,
     ExponentialHistogramDataPoint,
     HistogramDataPoint,
     Metric,
@@ -24,9 +25,8 @@ from collector.model.signal import Signal
 from collector.storage.encode import encode
 from collector.storage.store import Store
 
-Temporality = Literal[1, 2]
-DELTA: Temporality = 1
-CUMULATIVE: Temporality = 2
+DELTA: AggregationTemporality.ValueType = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+CUMULATIVE: AggregationTemporality.ValueType = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 QUEUE = UUID("6f6c6521-0000-4000-8000-000000000001")
 
 
@@ -89,7 +89,7 @@ def counter(
     name: str,
     points: Iterable[NumberDataPoint],
     *,
-    temporality: Temporality = CUMULATIVE,
+    temporality: AggregationTemporality.ValueType = CUMULATIVE,
     monotonic: bool = True,
     unit: str = "",
     description: str = "",
@@ -106,7 +106,7 @@ def histogram(
     name: str,
     points: Iterable[HistogramDataPoint],
     *,
-    temporality: Temporality = DELTA,
+    temporality: AggregationTemporality.ValueType = DELTA,
     unit: str = "",
 ) -> Metric:
     """A histogram with explicit bounds."""
@@ -117,7 +117,10 @@ def histogram(
 
 
 def exponential_histogram(
-    name: str, points: Iterable[ExponentialHistogramDataPoint], *, temporality: Temporality = DELTA
+    name: str,
+    points: Iterable[ExponentialHistogramDataPoint],
+    *,
+    temporality: AggregationTemporality.ValueType = DELTA,
 ) -> Metric:
     """An exponential histogram."""
     metric = Metric(name=name)
@@ -154,7 +157,7 @@ def span(
     end: int,
     *,
     parent: str = "",
-    kind: Span.SpanKind = Span.SPAN_KIND_INTERNAL,
+    kind: Span.SpanKind.ValueType = Span.SPAN_KIND_INTERNAL,
     error: str = "",
     attrs: Mapping[str, Any] | None = None,
 ) -> Span:
