@@ -28,10 +28,11 @@ def test_an_example_runs_and_every_exporter_of_it_delivers(
     config = load_config(
         load([str(example)], (), Surroundings(environment | {"HOME": "/home/me"})), FACTORIES
     )
+    sets = [f"service.admin.endpoint={ANY_PORT}", "service.telemetry.logs.encoding=json"]
     for store in ("postgresql", "timescaledb"):
         if any(exporter.type == store for exporter in config.exporters):
             environment["COLLECTOR_DATABASE"] = request.getfixturevalue(f"{store}_url")
-    sets = [f"service.admin.endpoint={ANY_PORT}", "service.telemetry.logs.encoding=json"]
+            sets.append(f"exporters.{store}.auto_migrate=true")  # in place of `collector database init`
     for receiver_id, entry in config.receivers.items():
         protocols = entry.config.protocols
         sets += [
