@@ -24,22 +24,30 @@ if TYPE_CHECKING:
 
 # How often a database that is away, or has no tables yet, is looked at.
 _LOOK_AGAIN_S: Final = 5.0
+_REST_S: Final = 60.0
 # Retention jobs of many collectors on one database spread over this share of their interval.
 _JITTER: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
-    """How long items are kept, by signal. 0 keeps them for ever."""
+    """How long items are kept, by signal. 0 keeps them for ever; what is left out is not this collector's business.
 
-    metrics: Duration = option(Duration.parse("90d"), doc="Age at which metric points are deleted; 0: never.")
-    traces: Duration = option(Duration.parse("30d"), doc="Age at which spans are deleted; 0: never.")
-    logs: Duration = option(Duration.parse("30d"), doc="Age at which log records are deleted; 0: never.")
+    A store that only one collector writes to has other defaults.
+    """
+
+    metrics: Duration | None = option(None, doc="Age at which metric points are deleted; 0: never.")
+    traces: Duration | None = option(None, doc="Age at which spans are deleted; 0: never.")
+    logs: Duration | None = option(None, doc="Age at which log records are deleted; 0: never.")
+
+    def given_s(self) -> dict[Signal, float]:
+        """Ages in seconds, of the signals for which something was said; 0: never."""
+        ages = {Signal.METRICS: self.metrics, Signal.TRACES: self.traces, Signal.LOGS: self.logs}
+        return {signal: float(age) for signal, age in ages.items() if age is not None}
 
     def ages_s(self) -> dict[Signal, float]:
         """Ages in seconds, of the signals that have one."""
-        ages = {Signal.METRICS: self.metrics, Signal.TRACES: self.traces, Signal.LOGS: self.logs}
-        return {signal: float(age) for signal, age in ages.items() if age}
+        return {signal: age_s for signal, age_s in self.given_s().items() if age_s}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +69,8 @@ class StoreExporter:
     and applies retention. `migrate`: create and upgrade the tables, else wait until somebody has.
     `local`: the store is on this machine and answers at once, so that `start` can say what is wrong with it.
     `take_deleted`: items that the store deleted by itself since the last call, by signal.
+    `upkeep`: what is done in place of plain retention, with the time of day; returns rows deleted by table.
+    `rest`: called now and then, once a minute or more often.
     """
 
     def __init__(
@@ -73,6 +83,8 @@ class StoreExporter:
         retention_interval_s: float,
         local: bool = False,
         take_deleted: Callable[[], Mapping[Signal, int]] | None = None,
+        upkeep: Callable[[int], Mapping[str, int]] | None = None,
+        rest: Callable[[], None] | None = None,
     ) -> None:
         self.store = store
         self._settings = settings
@@ -81,6 +93,8 @@ class StoreExporter:
         self._retention_interval_s = retention_interval_s
         self._local = local
         self._take_deleted = take_deleted
+        self._upkeep = upkeep or (self._apply_retention if retention_s else None)
+        self._rest = rest
         self._encoders = {signal: Encoder() for signal in Signal}
         self._ready = threading.Event()
         self._stopping = threading.Event()
@@ -114,8 +128,7 @@ class StoreExporter:
     def export(self, batch: Batch, /) -> None:
         """See `Exporter`. What is stored already is delivered."""
         messages = [record.parse() for record in batch.records]
-        with self._timed("encode"):
-            encoded = self._encoders[batch.signal].encode(batch.signal, messages)
+        encoded = self._encoders[batch.signal].encode(batch.signal, messages)
         try:
             with self._timed("write"):
                 self.store.write(encoded, queue_id=batch.queue_id, start=batch.start, end=batch.end)
@@ -150,13 +163,16 @@ class StoreExporter:
             try:
                 if not self._ready.is_set():
                     self._prepare()
-                if self._retention_s and clock.monotonic() >= retention_at:
-                    self._delete_old()
+                if self._upkeep is not None and clock.monotonic() >= retention_at:
+                    self._delete_old(self._upkeep)
                     spread = 1 + self._settings.rng.uniform(-_JITTER, _JITTER)
                     retention_at = clock.monotonic() + self._retention_interval_s * spread
-                pause_s = max(0.0, retention_at - clock.monotonic()) if self._retention_s else None
+                pause_s = None if self._upkeep is None else max(0.0, retention_at - clock.monotonic())
             except TelemetryError as error:
                 self._report(State.DEGRADED, str(error))
+            if self._rest is not None:
+                self._rest()
+                pause_s = _REST_S if pause_s is None else min(pause_s, _REST_S)
             self._wake.wait(pause_s)
             self._wake.clear()
 
@@ -176,11 +192,12 @@ class StoreExporter:
         self._ready.set()
         self._report(State.OK, self.store.edition)
 
-    def _delete_old(self) -> None:
+    def _apply_retention(self, now_unix_nano: int) -> Mapping[str, int]:
+        return self.store.apply_retention(self._retention_s, now_unix_nano=now_unix_nano)
+
+    def _delete_old(self, upkeep: Callable[[int], Mapping[str, int]]) -> None:
         with self._timed("retention"):
-            deleted = self.store.apply_retention(
-                self._retention_s, now_unix_nano=self._settings.clock.unix_nano()
-            )
+            deleted = upkeep(self._settings.clock.unix_nano())
         for table, count in deleted.items():
             self._count_deleted(SIGNAL_OF[table], count, "retention")
         if any(deleted.values()):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -132,6 +134,44 @@ def test_a_commit_is_synced(store: SqliteStore) -> None:
     with store._writing("look") as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+_WRITE_FOR_EVER = """
+import sys, uuid
+from pathlib import Path
+from collector.model.signal import Signal
+from collector.storage.encode import encode
+from collector.storage.sqlite.store import SqliteStore
+from tests.support import samples
+
+store = SqliteStore(Path(sys.argv[1]))
+encoded = encode(Signal.TRACES, [samples.traces()])
+position = store.position(uuid.UUID(int=1)) or 0
+while True:
+    store.write(encoded, queue_id=uuid.UUID(int=1), start=position, end=position + 1)
+    position += 1
+    print(position, flush=True)
+"""
+
+
+def test_a_killed_writer_loses_nothing_and_repeats_nothing(store: SqliteStore, path: Path) -> None:
+    """After SIGKILL at any moment, rows and position agree, and hold what was reported as written."""
+    reported = 0
+    for lines in (3, 7, 1):
+        with subprocess.Popen(
+            [sys.executable, "-c", _WRITE_FOR_EVER, str(path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[3],
+        ) as process:
+            assert process.stdout is not None
+            for _ in range(lines):
+                reported = int(process.stdout.readline())
+            process.kill()
+        position = store.position(UUID(int=1))
+        assert position is not None
+        assert position >= reported
+        assert len(store.read(Signal.TRACES).facts[SPANS]) == 3 * position
 
 
 @pytest.mark.parametrize(
