@@ -165,12 +165,7 @@ def _privileges(connection: Connection, database: Database, options: StoreOption
         ]
     if missing:
         raise _FailedError(f"missing: {', '.join(missing)}")
-    owner = _one(
-        connection,
-        "SELECT pg_has_role(nspowner, 'MEMBER') FROM pg_namespace WHERE nspname = %s",
-        (options.schema,),
-    )
-    if owner:
+    if schema.owns_tables(connection, options.schema):
         return "may write and maintain the tables"
     if database.layout is Layout.PARTITIONS:
         return "may write, but not make partitions: another collector must, or writes will wait"

@@ -9,6 +9,7 @@ failure ("password authentication failed") ends in a log, and the caller learns 
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -60,7 +61,8 @@ class Connections:
         on_open: Callable[[], None],
         on_change: Callable[[int, int], None] = lambda idle, busy: None,
     ) -> None:
-        self._address = address
+        # Its own scheme is how people say that they want TimescaleDB; libpq does not know it.
+        self._address = re.sub("^timescaledb://", "postgresql://", address)
         self._clock = clock
         self._connect_timeout_s = connect_timeout_s
         self._idle_s = idle_s
@@ -83,8 +85,11 @@ class Connections:
         """
         try:
             given = conninfo.conninfo_to_dict(self._address)
-        except psycopg.ProgrammingError as error:
-            raise ValueError(f"not a PostgreSQL connection string: {str(error).strip()}") from None
+        except psycopg.ProgrammingError:
+            # libpq's message quotes what it did not understand, which may be the password.
+            raise ValueError(
+                "the connection string is neither a URL like postgresql://user@host/database nor key=value pairs"
+            ) from None
         defaults = {
             **_NETWORK,
             # libpq counts whole seconds and takes 1 for 2.
@@ -105,6 +110,8 @@ class Connections:
         """
         try:
             connection = psycopg.connect(**self.parameters(), autocommit=True, prepare_threshold=None)
+        except ValueError as error:
+            raise RetryableError(str(error), reason="connection_string") from None
         except psycopg.Error as error:
             raise connect_error(error) from error
         # Notices would be printed or logged once per row by a chatty server; errors are what counts.

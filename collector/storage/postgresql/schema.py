@@ -39,15 +39,23 @@ class Database:
     status: SchemaStatus
     layout: Layout | None  # of the tables; None while there are none
 
+    def require_possible(self, options: StoreOptions) -> None:
+        """Raise if no migration would make the database usable.
+
+        Raises:
+            SchemaError: the server is too old, or has not what `options` ask for.
+        """
+        problem = self.edition.problem() or layout_problem(self, options)
+        if problem:
+            raise SchemaError(problem)
+
     def require_usable(self, options: StoreOptions) -> Layout:
         """Return the layout if this program can write here.
 
         Raises:
             SchemaError: it cannot, until somebody does what the message says.
         """
-        problem = self.edition.problem() or layout_problem(self, options)
-        if problem:
-            raise SchemaError(problem)
+        self.require_possible(options)
         status = self.status
         if not status.usable or self.layout is None:
             state = f"is at version {status.current}" if status.current else "has not been initialised"
@@ -60,6 +68,16 @@ class Database:
                 f"schema {options.schema!r} {state}, this collector needs {status.expected}: {advice}"
             )
         return self.layout
+
+
+def owns_tables(connection: Connection, schema: str) -> bool:
+    """Whether this role may do what only an owner may: policies, partitions, dropping."""
+    [[owns]] = connection.execute(
+        "SELECT bool_and(pg_has_role(relowner, 'MEMBER')) FROM pg_class "
+        "JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = %s AND relname = %s",
+        (schema, SPANS.name),
+    ).fetchall()
+    return bool(owns)
 
 
 def inspect(connection: Connection, options: StoreOptions) -> Database:

@@ -6,14 +6,15 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
 import psycopg
 
 from collector.model.clock import Clock, SystemClock
-from collector.model.errors import RetryableError
+from collector.model.errors import PermanentError, RetryableError
 from collector.model.signal import Signal
 from collector.pipeline.component import CheckStep
 from collector.storage.dimensions import DimensionWriter
@@ -34,7 +35,7 @@ from collector.storage.postgresql.partitions import (
 from collector.storage.postgresql.schema import Database
 from collector.storage.postgresql.statistics import read_stats
 from collector.storage.rows import Encoded, Key, Row
-from collector.storage.store import Migration, Result, SchemaStatus, TableStats
+from collector.storage.store import Migration, Result, SchemaError, SchemaStatus, TableStats
 from collector.storage.tables import FACTS, POSITIONS, Table
 
 # Partitions are made so far ahead, so that a writer seldom has to.
@@ -42,11 +43,18 @@ _AHEAD_INTERVALS: Final = 2
 _MICROSECONDS: Final = 1_000_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What `PostgresqlStore.maintain` did: changes in words, rows dropped by table."""
+
+    changes: list[str] = field(default_factory=list)
+    deleted: Mapping[str, int] = field(default_factory=dict)
+
+
 class PostgresqlStore:
     """See `Store`. `address` is a URL or libpq's `key=value` form.
 
-    `on_pool` gets the numbers of idle and busy connections when they change; `on_query` what was done, from a
-    bounded set of words, and how many seconds it took.
+    `on_pool` gets the numbers of idle and busy connections when they change.
     """
 
     dialect: Final = "postgresql"
@@ -58,11 +66,9 @@ class PostgresqlStore:
         *,
         clock: Clock | None = None,
         on_pool: Callable[[int, int], None] = lambda idle, busy: None,
-        on_query: Callable[[str, float], None] = lambda operation, seconds: None,
     ) -> None:
         self.options = options or StoreOptions()
         self._clock = clock or SystemClock()
-        self._on_query = on_query
         self._connections = Connections(
             address,
             clock=self._clock,
@@ -87,12 +93,12 @@ class PostgresqlStore:
         `timescaledb://` insists on TimescaleDB; `postgresql://` takes it if it is there.
         """
         parts = urlsplit(url)
+        options = StoreOptions(layout=Layout.HYPERTABLES if parts.scheme == "timescaledb" else None)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        options = StoreOptions(schema=query.pop("schema", "") or StoreOptions().schema)
-        if parts.scheme == "timescaledb":
-            options = dataclasses.replace(options, layout=Layout.HYPERTABLES)
-        address = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query)))
-        return cls(address, options, clock=clock)
+        if "schema" in query:  # ours, unknown to libpq
+            options = dataclasses.replace(options, schema=query.pop("schema"))
+            url = urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+        return cls(url, options, clock=clock)
 
     @property
     def edition(self) -> str:
@@ -105,10 +111,14 @@ class PostgresqlStore:
         return self._database.layout if self._database else None
 
     def open(self) -> None:
-        """See `Store`. Nothing that keeps it from connecting is for ever, so that every error is retryable."""
+        """See `Store`. A server that is away or refuses us may change its mind: that is retryable.
+
+        Raises:
+            SchemaError: it is there and cannot be used: too old, or without the extension that is asked for.
+        """
         self._connections.open()
-        with self._session("open") as connection:
-            self._inspect(connection)
+        with self._session() as connection:
+            self._inspect(connection).require_possible(self.options)
 
     def close(self) -> None:
         """See `Store`."""
@@ -121,7 +131,7 @@ class PostgresqlStore:
 
     def migrate(self, *, dry_run: bool = False) -> list[Migration]:
         """See `Store`. Then brings TimescaleDB's policies in line with the options, with or without migrations."""
-        with self._session("migrate") as connection:
+        with self._session() as connection:
             if dry_run:
                 return schema.plan(connection, self.options)
             applied = schema.migrate(connection, self.options)
@@ -133,12 +143,12 @@ class PostgresqlStore:
 
     def schema_status(self) -> SchemaStatus:
         """See `Store`."""
-        with self._session("schema_status") as connection:
+        with self._session() as connection:
             return self._inspect(connection).status
 
     def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
         """See `Store`."""
-        with self._session("write") as connection:
+        with self._session() as connection:
             layout = self._usable(connection).require_usable(self.options)
             encoded = self._write_dimensions(connection, encoded)
             if layout is Layout.PARTITIONS:
@@ -156,7 +166,7 @@ class PostgresqlStore:
 
     def position(self, queue_id: UUID) -> int | None:
         """See `Store`."""
-        with self._session("position") as connection:
+        with self._session() as connection:
             self._usable(connection).require_usable(self.options)
             row = connection.execute(
                 compose(
@@ -176,7 +186,7 @@ class PostgresqlStore:
     ) -> Encoded:
         """See `Store`."""
         name = self.options.schema
-        with self._session("read") as connection, connection.transaction():
+        with self._session() as connection, connection.transaction():
             # One snapshot for all tables.
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             selected = {
@@ -196,7 +206,7 @@ class PostgresqlStore:
         rows_max: int | None = None,
     ) -> Result:
         """See `Store`."""
-        with self._session("query") as connection:
+        with self._session() as connection:
             extension = self._usable(connection).edition.extension_schema
             return reading.run_query(
                 connection, self.options.schema, extension, sql, params, timeout_s, rows_max
@@ -204,7 +214,7 @@ class PostgresqlStore:
 
     def stats(self) -> list[TableStats]:
         """See `Store`."""
-        with self._session("stats") as connection:
+        with self._session() as connection:
             database = self._usable(connection)
             layout = database.require_usable(self.options)
             return read_stats(connection, self.options.schema, layout, database.edition)
@@ -215,7 +225,7 @@ class PostgresqlStore:
         """See `Store`. Drops whole chunks or partitions; also what is stored of queues long forgotten."""
         deleted: dict[str, int] = {}
         name = self.options.schema
-        with self._session("retention") as connection:
+        with self._session() as connection:
             database = self._usable(connection)
             layout = database.require_usable(self.options)
             for signal, age_s in ages_s.items():
@@ -237,26 +247,25 @@ class PostgresqlStore:
                 )
         return deleted
 
-    def maintain(self, *, now_unix_nano: int) -> list[str]:
+    def maintain(self, *, now_unix_nano: int) -> Maintenance:
         """Do what keeps the tables in shape: policies, partitions ahead, retention where there are no policies.
 
-        Any number of processes may run it; it changes nothing that is as it should be. Returns what it did, in
-        words.
-
-        Raises:
-            RetryableError: among others, this role may not: a writer need not own the tables.
+        Any number of processes may run it; it changes nothing that is as it should be. It is left to others when
+        this role does not own the tables.
         """
-        done: list[str] = []
-        with self._session("maintain") as connection:
+        with self._session() as connection:
             database = self._usable(connection)
             layout = database.require_usable(self.options)
+            if not schema.owns_tables(connection, self.options.schema):
+                return Maintenance()
             if self._has_policies(database):
-                return policies.apply_policies(connection, database.edition, self.options, initial=False)
+                changes = policies.apply_policies(connection, database.edition, self.options, initial=False)
+                return Maintenance(changes=changes)
+            made: list[str] = []
             if layout is Layout.PARTITIONS:
-                done += self._partitions_ahead(connection, now_unix_nano // 1000)
+                made = self._partitions_ahead(connection, now_unix_nano // 1000)
         ages_s = {signal: age_s for signal, age_s in self.options.retention_s.items() if age_s}
-        deleted = self.apply_retention(ages_s, now_unix_nano=now_unix_nano)
-        return done + [f"{table}: {rows} rows dropped" for table, rows in deleted.items() if rows]
+        return Maintenance(changes=made, deleted=self.apply_retention(ages_s, now_unix_nano=now_unix_nano))
 
     def check(self) -> list[CheckStep]:
         """See `Store`."""
@@ -265,9 +274,8 @@ class PostgresqlStore:
     # --- what the operations above are made of --------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _session(self, operation: str) -> Iterator[Connection]:
+    def _session(self) -> Iterator[Connection]:
         """A connection, and the errors of the database as errors of telemetry."""
-        began = self._clock.monotonic()
         try:
             with self._connections.connection() as connection:
                 yield connection
@@ -276,8 +284,6 @@ class PostgresqlStore:
             with self._lock:
                 self._partitions.clear()
             raise classify(error) from error
-        finally:
-            self._on_query(operation, self._clock.monotonic() - began)
 
     def _settings(self) -> dict[str, str]:
         """Server parameters of the transaction that writes facts."""
@@ -299,10 +305,17 @@ class PostgresqlStore:
         return database
 
     def _usable(self, connection: Connection) -> Database:
-        """What is known of the database; looked at again as long as it could not be used."""
+        """What is known of the database; looked at again as long as it could not be used.
+
+        Raises:
+            SchemaError: a migration was applied with another content than the known one. No fault of any batch.
+        """
         database = self._database
         if database is None or not database.status.usable:
-            database = self._inspect(connection)
+            try:
+                database = self._inspect(connection)
+            except PermanentError as error:
+                raise SchemaError(str(error)) from error
         return database
 
     @staticmethod

@@ -1,0 +1,45 @@
+"""Options of the `timescaledb` exporter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from collector.config.option import option
+from collector.config.types import Duration
+from collector.storage.exporter import RetentionConfig
+from collector.storage.postgresql.config import DatabaseConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressionConfig:
+    """TimescaleDB's own compression policy. Full edition only; the Apache edition stores uncompressed."""
+
+    enabled: bool = option(True, doc="false removes the policy; what is compressed stays so.")
+    after: Duration = option(
+        Duration.parse("6h"),
+        doc="A chunk is compressed so long after the time that it holds has passed.",
+        minimum=60.0,
+        aliases=("compress_after",),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimescaledbRetentionConfig(RetentionConfig):
+    """How long items are kept, by signal. 0: for ever. What is left out stays as the database has it."""
+
+    rollups: Duration | None = option(
+        None, doc="Age at which hourly roll-ups are deleted (full edition); 0: never."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimescaledbConfig(DatabaseConfig):
+    """Store telemetry in TimescaleDB: hypertables, compression, retention, hourly roll-ups."""
+
+    retention: TimescaledbRetentionConfig = option(
+        default_factory=TimescaledbRetentionConfig, doc="How long items are kept, by signal."
+    )
+    compression: CompressionConfig | None = option(
+        None,
+        doc="When chunks are compressed. Left out: as the database has it; new tables start with the defaults.",
+    )
