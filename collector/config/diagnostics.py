@@ -20,7 +20,10 @@ from typing import Any, Final, Literal
 EXIT_CONFIG: Final = 78  # EX_CONFIG of sysexits.h
 
 _WIDTH_MAX: Final = 160  # of a shown source line; longer ones are cut around the caret
-_SENSITIVE: Final = r"(?i)(?:pass|secret|token|credential|api_?key|private_?key|authorization)"
+# Also as people misspell it: the line of an unknown option is shown.
+_SENSITIVE: Final = (
+    r"(?i)(?:\bpass\b|pas+o?w|pas+_?phrase|pwd|secret|token|credential|api_?key|private_?key|authorization)"
+)
 _SENSITIVE_VALUE: Final = re.compile(_SENSITIVE + r"""[\w.-]*["']?\s*[:=]\s*(\S.*)""")
 _URL_PASSWORD: Final = re.compile(r"://[^\s:/@]*:(\S+)@")
 _REFERENCE: Final = re.compile(r"""["']?\$\{(?:(?!:-)[^{}])*\}["'\s,}\]]*""")  # one without a default

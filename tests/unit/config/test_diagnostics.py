@@ -85,6 +85,8 @@ def test_passwords_in_source_lines_are_covered_and_columns_kept() -> None:
     """By the name of the option, or as a part of a URL; references say nothing and stay."""
     cases = {
         "  password: hunter2": "  password: *******",
+        "  pasword: hunter2": "  pasword: *******",
+        "past: 30d": "past: 30d",
         "db_api_key = abc": "db_api_key = ***",
         'token: "x y"': "token: *****",
         "url: postgresql://me:p@ss:w/rd@host/db": "url: postgresql://me:*********@host/db",
