@@ -58,13 +58,14 @@ class _Source:
     def points(self, columns: str = "", joins: str = "") -> str:
         """A SELECT of `bucket, grp, v`, and of further `columns`."""
         value = f"coalesce({self.dialect.number('p.value')}, CAST(p.value_int AS double precision))"
-        groups = f"JOIN {self.dialect.pairs('groups')} AS g ON g.series_id = p.series_id"
         return statement(
             f"SELECT {self.dialect.bucket('p.time')} AS bucket, {'g.grp' if self.grouped else '0'} AS grp,",
             f"{value} AS v{columns} FROM otlp_number_points p",
-            groups if self.grouped else "",
+            # CROSS, because SQLite takes it as an order: each point once, not all points for each group.
+            "CROSS JOIN groups g" if self.grouped else "",
             joins,
             self.where,
+            "AND g.series_id = p.series_id" if self.grouped else "",
         )
 
 
@@ -84,7 +85,12 @@ def number_samples(
         "since_unix_nano": window.start_unix_nano,
         "groups": pair_list(group_of or {}),
     }
-    text = _statement(_Source(dialect, conditions.where, group_of is not None), aggregation.over)
+    grouped = group_of is not None
+    text = statement(
+        # Materialised, so that SQLite makes an index on it instead of reading it again for every point.
+        f"WITH groups AS MATERIALIZED {dialect.pairs('groups')}" if grouped else "",
+        _statement(_Source(dialect, conditions.where, grouped), aggregation.over),
+    )
     samples: dict[int, list[Sample]] = {}
     for bucket, group, *values in reader.rows(text, parameters):
         start_us = dialect.from_bucket(bucket, steps.origin_us, steps.step_us)

@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -68,7 +69,7 @@ def show_json(value: Any) -> None:
     """Print results, or anything made of them, as JSON."""
     from collector.query.results import as_json
 
-    click.echo(json.dumps(as_json(value), indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(as_json(value), indent=2, ensure_ascii=False, default=_other))
 
 
 def show_csv(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -140,10 +141,20 @@ def _values(result: Any, columns: Sequence[Column]) -> list[Any]:
 
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return json.dumps(value, ensure_ascii=False, default=_other)
     if isinstance(value, bool):
         return "true" if value else "false"
     return value
+
+
+def _other(value: Any) -> Any:
+    """What databases return and JSON has no form for: their exact numbers as numbers where that is exact, else text."""
+    if isinstance(value, Decimal):
+        if value == value.to_integral_value():
+            return int(value)
+        if Decimal(repr(float(value))) == value:
+            return float(value)
+    return str(value)
 
 
 def _item(place: int) -> Callable[[Any], Any]:
@@ -151,7 +162,9 @@ def _item(place: int) -> Callable[[Any], Any]:
 
 
 def _all_numbers(values: Iterable[Any]) -> bool:
-    return all(value is None or (isinstance(value, int | float) and value is not True) for value in values)
+    return all(
+        value is None or (isinstance(value, int | float | Decimal) and value is not True) for value in values
+    )
 
 
 def _visible(character: str) -> str:

@@ -37,7 +37,7 @@ def migrate(target: Target, dry_run: bool) -> None:
 
 
 def _migrate(target: Target, dry_run: bool) -> None:
-    target.open()
+    target.open(creating=True)
     if dry_run:
         pending = target.store.migrate(dry_run=True)
         _print_sql(pending)

@@ -33,14 +33,14 @@ class Target:
     secrets: tuple[str, ...] = ()
     backend: str | None = None  # what the user said that it is
 
-    def open(self) -> None:
-        """Connect, and see that it is what the user thinks it is.
+    def open(self, *, creating: bool = False) -> None:
+        """Connect, and see that it is what the user thinks it is, or (`creating`) what he wants to make of it.
 
         Raises:
             ClickException: it is not.
         """
         self.store.open()
-        if self.backend == "timescaledb" and "timescaledb" not in self.store.edition.lower():
+        if not creating and self.backend == "timescaledb" and "timescaledb" not in self.store.edition.lower():
             raise click.ClickException(
                 f"--backend is timescaledb, but {self.address} is {self.store.edition}: create the extension"
                 " there, or use --backend postgresql"
