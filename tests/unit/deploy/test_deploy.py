@@ -85,6 +85,6 @@ def test_dockerfile_ends_as_an_unprivileged_user() -> None:
 def test_compose_file_is_valid() -> None:
     """It follows the Compose specification's schema."""
     check = Path(sys.executable).with_name("check-jsonschema")
-    command = [check, "--builtin-schema", "vendor.compose-spec", ROOT / "deploy" / "compose.yaml"]
+    command = [str(check), "--builtin-schema", "vendor.compose-spec", str(ROOT / "deploy" / "compose.yaml")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
