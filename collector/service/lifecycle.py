@@ -78,7 +78,8 @@ class Service:
         """Start, call `announce`, wait for a reason to stop, stop.
 
         Returns:
-            The exit code: 0 after a signal, 1 when something could not start, died, or did not stop cleanly.
+            The exit code: 0 after a signal; 1 when something could not start, died or did not stop cleanly, or
+            when what had been acknowledged was lost because it could not be delivered in time.
         """
         self._supervisor.catch_signals()
         admin: HttpListener | None = None
@@ -121,8 +122,9 @@ class Service:
         self._supervisor.exit_at(until + _SHUTDOWN_SLACK_S, self._clock)
         clean = self._graph.stop(until)
         self._close(admin)
-        self._log.root.info("Stopped.", reason=reason)
-        return 0 if clean and not failed else 1
+        lost = self._lost()
+        self._log.root.info("Stopped.", reason=reason, lost_items=lost)
+        return 0 if clean and not failed and not lost else 1
 
     def _close(self, admin: HttpListener | None) -> None:
         if admin is not None:
@@ -132,6 +134,14 @@ class Service:
 
     def _queued(self) -> int:
         return sum(sender.queue.items for sender in self._graph.senders.values())
+
+    def _lost(self) -> int:
+        """Items that were acknowledged, were in memory only, and could not be delivered in time."""
+        lost = 0.0
+        for component_id, signal in self._graph.senders:
+            labels = {"exporter": str(component_id), "otel_signal": signal.value, "reason": "shutdown"}
+            lost += self._registry.get_sample_value("collector_exporter_dropped_items_total", labels) or 0
+        return int(lost)
 
     # --- what it says about itself ----------------------------------------------------------------------
 

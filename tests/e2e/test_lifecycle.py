@@ -94,7 +94,7 @@ def test_a_second_signal_exits_at_once(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_stored_in_time_is_named(tmp_path: Path) -> None:
-    """After `shutdown_timeout` it ends; how many items that cost is in the log."""
+    """After `shutdown_timeout` it ends; how many items that cost is in the log, and the exit code is 1."""
     path = tmp_path / "c.db"
     with running(
         tmp_path,
@@ -107,9 +107,11 @@ def test_what_could_not_be_stored_in_time_is_named(tmp_path: Path) -> None:
             somebody.execute("BEGIN IMMEDIATE")
             send_logs(daemon, 3)
             daemon.signal(signal.SIGTERM)
-            daemon.wait(within_s=15)
+            assert daemon.wait(within_s=15) == 1
         (line,) = daemon.logged("Stopped before all was sent; what was queued in memory is lost.")
         assert line["items"] == 3
+        (stopped,) = daemon.logged("Stopped.")
+        assert stopped["lost_items"] == 3
 
 
 def test_hangup_changes_nothing_and_says_so(tmp_path: Path) -> None:
