@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import platform
-from importlib.util import find_spec
+from functools import cache
+from importlib import import_module
 from typing import Final
 
+from collector.config.sources import native_wanted
+
 VERSION: Final = "0.1.0"
+_COMPILED: Final = ("collector._native.encode",)
 
 
+@cache
 def native() -> bool:
-    """Whether the compiled encoders are there; without them everything works, slower."""
-    return find_spec("collector._native") is not None
+    """Whether the compiled modules are there, work on this machine, and are wanted (`COLLECTOR_NATIVE`).
+
+    Without them everything works, slower. All or none are used.
+    """
+    if not native_wanted():
+        return False
+    try:
+        for name in _COMPILED:
+            import_module(name)
+    except ImportError:
+        return False
+    return True
 
 
 def version_text() -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 _FILE_SIZE_MAX: Final = 4 * 1024 * 1024  # a configuration or a secret; more is the wrong file
 DATA_DIR: Final = "COLLECTOR_DATA_DIR"
+_NATIVE: Final = "COLLECTOR_NATIVE"
 
 
 class SourceError(Exception):
@@ -72,6 +73,11 @@ class Surroundings:
 def system() -> Surroundings:
     """Return the surroundings of this process, as they are now."""
     return Surroundings(dict(os.environ))
+
+
+def native_wanted() -> bool:
+    """Whether compiled modules may be used: unless `COLLECTOR_NATIVE=0` says no, to compare or to rule them out."""
+    return os.environ.get(_NATIVE, "").strip().lower() not in {"0", "no", "off", "false"}
 
 
 def _is_unicode(text: str) -> bool:
