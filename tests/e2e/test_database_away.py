@@ -153,3 +153,19 @@ def test_a_database_that_crashes_under_load_loses_nothing_and_doubles_nothing(
         for entry in scope.log_records
     ]
     assert sorted(found) == acknowledged
+
+
+def test_a_password_is_nowhere_to_be_seen(recording: Recording, tmp_path: Path) -> None:
+    """Not in the log, not in any answer of the admin server, although the database cannot be reached."""
+    url = "postgresql://collector:hunter2@127.0.0.1:1/telemetry"
+    config = postgresql_destination(url).config(extra=QUICK)
+    with running(tmp_path, config, arguments=["--set=service::shutdown_timeout=1s"]) as daemon:
+        send(recording, daemon, "grpc")
+        eventually(lambda: daemon.metric("collector_exporter_retries") > 0)
+        for path in ("/healthz", "/metrics", "/database/info"):
+            status, body = daemon.get(path)
+            assert status == 200
+            assert "hunter2" not in body
+        assert "collector:[REDACTED]@127.0.0.1:1" in daemon.get("/database/info")[1]
+        assert daemon.stop() == 1
+    assert "hunter2" not in "".join(daemon.stderr)
