@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from collector.query.results import HistogramPoint, MetricPoint, Range
 from collector.storage.store import QueryError, Store, open_store, store_for
 from tests.support import otlp_builder as otlp
 from tests.support.fake_clock import FakeClock
+from tests.support.module_database import NAMES, module_database
 from tests.support.reference_query import AGGREGATES, Point, bucket_quantile, increases, steps
 
 S = 10**9
@@ -224,24 +224,18 @@ def telemetry() -> list[Any]:
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["sqlite", "memory", "postgresql", "timescaledb"])
+@pytest.fixture(scope="module", params=[*NAMES, "memory"])
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with everything in it."""
-    url = "sqlite://"
-    if request.param == "sqlite":
-        path: Path = tmp_path_factory.mktemp("query")
-        url = f"sqlite:///{path / 'telemetry.db'}"
-    server = None
-    if request.param in ("postgresql", "timescaledb"):
-        server = request.getfixturevalue(f"{request.param}_server")
-        url = server.create_database(timescaledb=request.param == "timescaledb")
-    with closing(store_for(url, clock=FakeClock(unix_nano=NOW))) as store:
+    with ExitStack() as stack:
+        url = "sqlite://"
+        if request.param != "memory":
+            url = stack.enter_context(module_database(request.param, request, tmp_path_factory))
+        store = stack.enter_context(closing(store_for(url, clock=FakeClock(unix_nano=NOW))))
         store.open()
         store.migrate()
         otlp.store_requests(store, *telemetry())
         yield store
-    if server is not None:
-        server.drop_database(url)
 
 
 @pytest.fixture

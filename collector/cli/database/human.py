@@ -16,12 +16,10 @@ def size(bytes_: int | None) -> str:
     """`1.5 MB`; empty for None."""
     if bytes_ is None:
         return ""
-    value = float(bytes_)
-    for unit in _SIZES:
-        if abs(value) < 999.5 or unit == _SIZES[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
-        value /= 1000
-    return ""
+    value, unit = float(bytes_), 0
+    while abs(value) >= 999.5 and unit < len(_SIZES) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.0f} {_SIZES[unit]}" if value >= 100 or not unit else f"{value:.3g} {_SIZES[unit]}"
 
 
 def count(number: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -209,7 +210,20 @@ def _of_config(config: Config, wanted: str | None, backend: str | None) -> Targe
         store=exporter.store,
         address=f"exporter {name} of {files}",
         retention_s=entry.config.retention.ages_s(),
+        secrets=_passwords_in(entry.config),
         backend=backend,
+    )
+
+
+def _passwords_in(config: Any) -> tuple[str, ...]:
+    from collector.config.types import ConnectionString
+
+    values = [getattr(config, field.name) for field in dataclasses.fields(config)]
+    return tuple(
+        password
+        for value in values
+        if isinstance(value, ConnectionString)
+        for password in _passwords(value.reveal())
     )
 
 
