@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from uvicorn.server import ServerState
 
+    from collector.service.http_protocol import LimitedProtocol
+
 T = TypeVar("T")
 
 # How long the caller waits for the loop beyond the time it gave it: the loop may be busy, but not for ever.
@@ -87,11 +89,13 @@ class Listener:
         endpoint: Endpoint,
         servers: list[asyncio.Server],
         state: ServerState,
+        leaving: set[LimitedProtocol],
     ) -> None:
         self._loop = loop
         self._endpoint = endpoint
         self._servers = servers
         self._state = state
+        self._leaving = leaving
         self._stopped = False
 
     @property
@@ -121,7 +125,7 @@ class Listener:
             await asyncio.wait(self._state.tasks, timeout=grace_s)
         # First the connections, then what works for them: a cancelled request that could still answer would
         # answer 500, and a client throws away what was answered by 500. No answer at all is sent again.
-        for connection in list(self._state.connections):
+        for connection in [*self._state.connections, *self._leaving]:
             connection.transport.abort()
         await asyncio.sleep(0)  # one turn of the loop, in which they learn of it
         for task in list(self._state.tasks):
@@ -142,14 +146,15 @@ async def _listen(
 
     config = protocol_config(app)
     state = ServerState()
+    leaving: set[LimitedProtocol] = set()
     servers = [
         await loop.create_server(
-            lambda: LimitedProtocol(config, state, limits, loop), sock=listening, backlog=1024
+            lambda: LimitedProtocol(config, state, limits, leaving, loop), sock=listening, backlog=1024
         )
         for listening in sockets
     ]
     port = sockets[0].getsockname()[1]
-    return Listener(loop, Endpoint(endpoint.host, port), servers, state)
+    return Listener(loop, Endpoint(endpoint.host, port), servers, state, leaving)
 
 
 def _call(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], timeout_s: float) -> T:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # llhttp has no bound of its own. 64 KiB is what most servers allow for a whole header.
 HEADER_BYTES_MAX: Final = 64 * 1024
-# A client that was answered before it had sent its whole body (413, 503) must be let finish sending, or the
-# kernel resets the connection and the answer is lost (RFC 9112, section 9.6). So long, and so much:
+# A client that was answered before it had sent everything must be let finish sending, or the kernel resets the
+# connection and the answer is lost (RFC 9112, section 9.6). So long, and so much:
 _DISCARD_S: Final = 2.0
 _DISCARD_BYTES_MAX: Final = 256 * 1024 * 1024
 # The connection preface of HTTP/2 (RFC 9113, section 3.4): a gRPC client at the wrong port.
@@ -43,10 +43,12 @@ class LimitedProtocol(HttpToolsProtocol):
         config: Config,
         server_state: ServerState,
         limits: HttpLimits,
+        leaving: set[LimitedProtocol],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(config=config, server_state=server_state, app_state={}, _loop=loop)
         self._limits = limits
+        self._leaving = leaving  # connections of the same listener that were refused and are being closed
         self._deadline: asyncio.TimerHandle | None = None  # of the phase the connection is in
         self._write_deadline: asyncio.TimerHandle | None = None
         self._in_header = False
@@ -82,6 +84,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         if self._write_deadline is not None:
             self._write_deadline.cancel()
+        self._leaving.discard(self)
         super().connection_lost(exc)
 
     def abort(self) -> None:
@@ -93,6 +96,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, within the bounds of the phase."""
+        if self in self._leaving:
+            return
         if self.idle_since is not None and not self._leave_idle(data):
             return
         if self._in_header:
@@ -192,8 +197,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._close()
 
     def _close(self) -> None:
+        """Close so that the peer can read the answer: first our side, then, when it has closed its own, all."""
         self.connections.discard(self)
-        self.transport.close()
+        if len(self._leaving) >= self._limits.connections_max:
+            self.transport.abort()
+            return
+        self._leaving.add(self)
+        self.idle_since = None
+        self.transport.write_eof()
+        self._arm(_DISCARD_S)
 
     # Timers
 
