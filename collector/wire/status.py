@@ -131,6 +131,8 @@ def failure_of(error: Exception, rng: random.Random) -> Failure:
                 )
                 for violation in error.field_violations[:_VIOLATIONS_MAX]
             ]
+            if not violations:  # no field in particular: the body as a whole
+                violations = [FieldViolation("", _bounded(str(error), _VIOLATION_BYTES_MAX))]
             return Failure(Condition.MALFORMED, _bounded(str(error)), field_violations=violations)
         case TooLargeError():
             return failure(Condition.TOO_LARGE, str(error), rng)
