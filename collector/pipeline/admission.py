@@ -37,7 +37,6 @@ class ByteBudget:
                 raise RetryableError(
                     f"{self._used} of {self.limit} bytes are in work; {size} more do not fit now",
                     reason="in_flight_bytes",
-                    retry_after_s=1.0,
                 )
             self._used += size
 

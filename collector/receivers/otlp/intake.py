@@ -79,7 +79,7 @@ class Intake:
         except Exception as error:  # our bug must not become the client's loss
             meters.receiver_failed[signal].labels(self._name, transport).inc(items)
             raise self._failed(signal, body, error) from error
-        if key is not None and self._accepted is not None:
+        if items and key is not None and self._accepted is not None:
             self._accepted.note(key)
         self._count(signal, transport, scanned)
         return Taken(sum(scanned.rejected.values()), scanned.message)
