@@ -314,6 +314,17 @@ def test_questions_without_an_answer_say_why(
     assert words in result.stderr
 
 
+def test_what_is_left_out_is_said(run: Run, own_url: str) -> None:
+    """Streams and lines beyond the limit, on standard error."""
+    points = [otlp.number_point(time.time_ns() - n * S, n, {"n": n}) for n in range(12)]
+    with closing(open_store(own_url)) as store:
+        otlp.store_requests(store, otlp.metrics_request("many", [otlp.gauge("many", points)]))
+    few = run("query", "latest", "many", "--limit", "5", "--connection-string", own_url)
+    assert "7 more streams" in few.stderr
+    wide = run("query", "range", "many", "--group-by", "series", "--connection-string", own_url)
+    assert "4 more lines" in wide.stderr
+
+
 def test_a_database_without_tables_is_an_error_with_the_remedy(run: Run, lasting_store_url: str) -> None:
     """Not an empty answer."""
     result = run("query", "services", "--connection-string", lasting_store_url)

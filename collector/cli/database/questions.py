@@ -10,6 +10,7 @@ import click
 from collector.cli.database import human
 from collector.cli.database.output import Column, Format, console, show, show_json, text
 from collector.cli.database.query import question
+from collector.cli.database.target import note
 from collector.model.clock import SystemClock
 from collector.query.attributes import label_text
 from collector.query.results import MetricPoint
@@ -91,7 +92,10 @@ def latest(ask: QueryClient, name: str, labels: Mapping[str, str], limit: int, o
         Column("service", lambda p: p.stream.service_name),
         Column("attributes", lambda p: p.stream.attributes, lambda p: human.labels(p.stream.attributes)),
     )
-    show(ask.latest(name, labels)[:limit], columns, output_format, empty=_no_metric(name))
+    points = ask.latest(name, labels)
+    show(points[:limit], columns, output_format, empty=_no_metric(name))
+    if len(points) > limit:
+        note(f"{len(points) - limit} more streams: --limit {len(points)} shows all, --label chooses.")
 
 
 def _value(point: Point) -> Any:
@@ -190,9 +194,7 @@ def _show_wide(lines: Sequence[Range], name: str) -> None:
         values = [sample.value for sample in line.samples]
         console().print(text(f"{human.sparkline(values)}  {human.labels(line.labels) or name}"))
     if len(lines) > len(shown):
-        click.echo(
-            f"{len(lines) - len(shown)} more lines: choose with --label, or take --format csv.", err=True
-        )
+        note(f"{len(lines) - len(shown)} more lines: choose with --label, or take --format csv.")
 
 
 @question("logs")
