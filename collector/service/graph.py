@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collector.pipeline.admission import ByteBudget
     from collector.pipeline.batching import BatchLimits
     from collector.pipeline.component import HttpHost, Thread
-    from collector.pipeline.observe import Meters
+    from collector.pipeline.observe import CountedConsumer, Meters
     from collector.service.config import ComponentConfig, Config
     from collector.service.status import Statuses
 
@@ -177,8 +177,10 @@ def build(config: Config, house: House) -> Graph:
         for processor_id in reversed(pipeline.processors):
             entry = config.processors[processor_id]
             settings = house.settings(processor_id, "processor", scope=str(pipeline_id))
-            head = entry.factory.create(settings, entry.config, head)
-            chain.insert(0, _node(settings, head, scope=str(pipeline_id)))
+            behind = CountedConsumer(head, house.meters.processor_outgoing_items, processor_id)
+            processor = entry.factory.create(settings, entry.config, behind)
+            chain.insert(0, _node(settings, processor, scope=str(pipeline_id)))
+            head = CountedConsumer(processor, house.meters.processor_incoming_items, processor_id)
         graph.processors += chain
         for receiver_id in pipeline.receivers:
             heads.setdefault((receiver_id, pipeline.signal), []).append(head)

@@ -201,3 +201,18 @@ def test_every_part_that_runs_is_ok(plan: Plan, house: House) -> None:
     eventually(lambda: house.statuses.overall() is State.OK)
     stop(graph, house)
     assert {status.state for status in house.statuses.all().values()} == {State.STOPPED}
+
+
+def test_what_goes_into_and_comes_out_of_processors_is_counted(plan: Plan, house: House) -> None:
+    """Under otelcol's names, per processor and signal."""
+    graph = build(configured(plan, CHAIN), house)
+    graph.start()
+    plan.receivers["in"][Signal.LOGS].consume(logs("a", "b"))
+    counters = (house.meters.processor_incoming_items, house.meters.processor_outgoing_items)
+    counted = [
+        counter.labels(processor, "logs")._value.get()
+        for processor in ("mid/1", "mid/2")
+        for counter in counters
+    ]
+    assert counted == [2, 2, 2, 2]
+    assert stop(graph, house)
