@@ -24,7 +24,7 @@ _REQUEST_MIB: Final = 64
 COMPRESSIONS: Final = ("", "gzip", "zstd", "zlib", "deflate")
 _OTELCOL_COMPRESSIONS: Final = ("snappy", "lz4", "x-snappy-framed")
 
-_ONLY_LOOPBACK: Final = "until they are built, listen on loopback or put a proxy in front"
+_ONLY_LOOPBACK: Final = "not built yet: listen on loopback or put a proxy in front"
 _SHARED_UNSUPPORTED: Final = (
     Unsupported("tls", f"connections would be encrypted; {_ONLY_LOOPBACK}"),
     Unsupported("auth", f"requests without credentials would be refused; {_ONLY_LOOPBACK}"),
@@ -145,19 +145,14 @@ class HttpConfig:
         doc='Content-Encodings taken; "" is none. An empty list turns decompression off.',
     )
     read_header_timeout: Duration = option(
-        Duration(10.0), doc="A request's header must have arrived within this.", minimum=0.001
+        Duration(10.0), doc="A request's header must have arrived within this."
     )
     read_timeout: Duration = option(
         Duration(15.0),
         doc="A request's body must have arrived within this after its header.",
-        minimum=0.001,
     )
-    write_timeout: Duration = option(
-        Duration(30.0), doc="A client must have read its answer within this.", minimum=0.001
-    )
-    idle_timeout: Duration = option(
-        Duration(60.0), doc="A connection without requests is closed after this.", minimum=0.001
-    )
+    write_timeout: Duration = option(Duration(30.0), doc="A client must have read its answer within this.")
+    idle_timeout: Duration = option(Duration(60.0), doc="A connection without requests is closed after this.")
     keep_alives_enabled: bool = option(True, doc="Whether connections serve more than one request.")
     connections_max: int = option(
         1000, doc="Connections at once; the longest idle one makes room, or a new one gets 503.", minimum=1
@@ -176,7 +171,12 @@ class HttpConfig:
     )
 
     def validate(self) -> Iterator[Invalid]:
-        """Check the paths and the algorithms."""
+        """Check the timeouts, the algorithms, the paths and the headers."""
+        for key in ("read_header_timeout", "read_timeout", "write_timeout", "idle_timeout"):
+            if not getattr(self, key):
+                yield Invalid(
+                    key, "0 would wait for ever, as otelcol does: name a time, or leave the key out"
+                )
         for name in self.compression_algorithms:
             if name in _OTELCOL_COMPRESSIONS:
                 yield Invalid(

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from collector.config.types import Duration
+from collector.receivers import otlp
 from collector.receivers.otlp.config import (
     GrpcConfig,
     HttpConfig,
     KeepaliveConfig,
     KeepaliveServerConfig,
+    OtlpReceiverConfig,
     ProtocolsConfig,
 )
 from collector.receivers.otlp.grpc_server import _options
+from tests.unit.config.reading import good
 
 
 def findings(config: HttpConfig | ProtocolsConfig) -> list[tuple[str, str]]:
@@ -32,6 +39,23 @@ def test_protocols_need_one() -> None:
     """A receiver that listens to nothing is a mistake."""
     assert "at least one of 'grpc' and 'http'" in findings(ProtocolsConfig())[0][1]
     assert findings(ProtocolsConfig(grpc=GrpcConfig())) == []
+
+
+@pytest.mark.parametrize("key", ["read_header_timeout", "read_timeout", "write_timeout", "idle_timeout"])
+def test_timeouts_cannot_be_turned_off(key: str) -> None:
+    """Zero, otelcol's default, is for ever; the message says so to who copied it."""
+    options: dict[str, Any] = {key: Duration(0.0)}
+    assert [(found, "for ever" in message) for found, message in findings(HttpConfig(**options))] == [
+        (key, True)
+    ]
+
+
+def test_readme_shows_options_that_exist() -> None:
+    """The example of the README is read without a finding."""
+    readme = (Path(otlp.__path__[0]) / "README.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
+    section = example.removeprefix("receivers:\n  otlp:\n")
+    assert good(section, OtlpReceiverConfig).protocols.http == HttpConfig()
 
 
 @pytest.mark.parametrize("name", ["snappy", "lz4", "x-snappy-framed"])
