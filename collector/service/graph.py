@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from collector.model.signal import Signal
 from collector.pipeline.component import Component, Consumer, Exporter, Settings, State
 from collector.pipeline.fanout import fan_out
+from collector.pipeline.observe import CountedConsumer
 from collector.pipeline.queue import MemoryQueue, SendingQueue
 from collector.pipeline.sender import Sender
 from collector.service.batch_limits import batch_limits
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collector.pipeline.admission import ByteBudget
     from collector.pipeline.batching import BatchLimits
     from collector.pipeline.component import HttpHost, Thread
-    from collector.pipeline.observe import CountedConsumer, Meters
+    from collector.pipeline.observe import Meters
     from collector.service.config import ComponentConfig, Config
     from collector.service.status import Statuses
 
