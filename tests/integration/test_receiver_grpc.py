@@ -88,7 +88,9 @@ def test_grpc_takes_compressed_messages(running: Running, encoding: str, compres
 
 
 @pytest.mark.parametrize(
-    "message", [gzip.compress(b"x" * 100)[:-9], b"\x1f\x8bnot gzip at all", gzip.compress(b"not protobuf")]
+    "message",
+    [gzip.compress(b"x" * 100)[:-9], b"\x1f\x8bnot gzip at all", gzip.compress(b"not protobuf")],
+    ids=["truncated", "not gzip", "not protobuf"],
 )
 def test_grpc_answers_a_broken_message_with_invalid_argument(running: Running, message: bytes) -> None:
     """Never INTERNAL: the fault is the client's."""
