@@ -208,6 +208,7 @@ def _show(
     console.print(table)
     with closing(connect(f"sqlite:///{database}")) as query:
         console.print(services(store))
+        console.print("[italic]The slowest trace[/]")
         console.print(slowest_trace(query))
         console.print(metric_over_time(query, "shop.revenue"))
     return dict(stored) == dict(sent) and all(sent.values())

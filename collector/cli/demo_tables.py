@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
-from rich.text import Text
-from rich.tree import Tree
+
+from collector.cli.database.trace_questions import tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.tree import Tree
+
     from collector.query.client import QueryClient
-    from collector.query.results import Span
     from collector.storage.store import Store
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -33,30 +34,13 @@ def services(store: Store) -> Table:
     return table
 
 
-def slowest_trace(query: QueryClient) -> Tree:
+def slowest_trace(query: QueryClient) -> Tree | str:
     """The slowest trace, as a tree of its spans."""
-    [summary] = query.slowest_traces(limit=1)
-    tree = Tree(Text(f"Slowest trace {summary.trace_id}", style="italic"))
-    trace = query.trace(summary.trace_id)
-    assert trace is not None, "it was found a moment ago"  # noqa: S101
-    branches = [tree]
-    for depth, node in trace.walk():
-        del branches[depth + 1 :]
-        branches.append(branches[depth].add(_span(node.span)))
-    return tree
-
-
-def _span(span: Span) -> Text:
-    text = Text.assemble(
-        (span.service_name, "cyan"), f" {span.name} ", (f"{span.duration_ms or 0:.1f} ms", "bold")
-    )
-    if span.status == "error":
-        text.append(f"  error {span.status_message}", style="red")
-    if span.events:
-        text.append(f"  {len(span.events)} events", style="dim")
-    if span.links:
-        text.append(f"  {len(span.links)} links", style="dim")
-    return text
+    for summary in query.slowest_traces(limit=1):
+        trace = query.trace(summary.trace_id)
+        if trace is not None:
+            return tree_of(trace)
+    return "No traces."
 
 
 def metric_over_time(query: QueryClient, metric: str) -> Table:

@@ -27,6 +27,6 @@ def test_demo_shows_that_what_was_sent_is_stored(tmp_path: Path) -> None:
     counts = dict(re.findall(r"│ (traces|metrics|logs) +│ +(\d+) │ +\2 │", result.stdout))
     assert counts.keys() == {"traces", "metrics", "logs"}
     assert all(int(count) for count in counts.values())
-    assert "Slowest trace" in result.stdout
+    assert "The slowest trace" in result.stdout
     assert "shop.revenue per second" in result.stdout
     assert (tmp_path / "collector.db").exists()
