@@ -32,9 +32,9 @@ host all all 127.0.0.1/32 trust
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # Tests stop processes, never the machine: what the kernel has is safe.
+    # Tests stop processes, never the machine: what the kernel has is safe. synchronous_commit stays on: what is
+    # committed must be with the kernel when the server crashes.
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
     "max_wal_size": "1GB",
