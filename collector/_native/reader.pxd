@@ -110,7 +110,7 @@ cdef inline bint read_tag(Reader *reader, uint32_t *tag) noexcept nogil:
         return start[0] >= 8
     if not read_long_varint(reader, &number):
         return False
-    if number > 0xFFFFFFFF or reader.at - start > 5 or number < 8:
+    if number >> 32 or number < 8 or reader.at > start + 5:
         return False
     tag[0] = <uint32_t>number
     return True
