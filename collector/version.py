@@ -10,7 +10,7 @@ from typing import Final
 from collector.config.sources import native_wanted
 
 VERSION: Final = "0.1.0"
-_COMPILED: Final = ("collector._native.encode",)
+_COMPILED: Final = ("collector._native.encode", "collector._native.scan")
 
 
 @cache

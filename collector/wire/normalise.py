@@ -44,6 +44,11 @@ class ScanLimits:
     future_ns: int
     depth_max: int = 64
 
+    @property
+    def window(self) -> tuple[int, int]:
+        """The first and the last Unix nanosecond that is accepted. 0 never is: it means "unknown"."""
+        return max(1, self.now_unix_nano - self.past_ns), min(_TIME_MAX, self.now_unix_nano + self.future_ns)
+
 
 class Normaliser:
     """The state of one pass. After `run`: `items` accepted, `rejected`, `normalised`, whether `changed`."""
@@ -54,8 +59,7 @@ class Normaliser:
         self.normalised: Counter[str] = Counter()
         self.changed = False
         self._now = limits.now_unix_nano
-        self._time_min = max(1, limits.now_unix_nano - limits.past_ns)
-        self._time_max = min(_TIME_MAX, limits.now_unix_nano + limits.future_ns)
+        self._time_min, self._time_max = limits.window
         self._depth_max = limits.depth_max
 
     def run(self, signal: Signal, message: Message) -> None:

@@ -6,7 +6,7 @@ Behind this door every item is valid and in normal form: nothing further in has 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,15 +15,31 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
+from collector.version import native
 from collector.wire.errors import MalformedError
 from collector.wire.normalise import Normaliser, ScanLimits
-from collector.wire.repair import repair
+from collector.wire.repair import MESSAGE_DEPTH_MAX, repair
 from collector.wire.rules import Normalisation, error_message
+from collector.wire.width import ENVELOPES_MAX, check_envelopes, check_json_width, check_width, messages_max
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ["MalformedError", "ScanLimits", "Scanned", "scan_json", "scan_protobuf"]
+__all__ = [
+    "MalformedError",
+    "ScanLimits",
+    "Scanned",
+    "scan_json",
+    "scan_protobuf",
+    "scan_protobuf_reference",
+]
+
+# The one place where the compiled twin is chosen.
+_items_in_order: Callable[[int, bytes, int, int, int, int, int], int] | None = None
+if native():
+    from collector._native.scan import items_in_order as _items_in_order
+
+_SIGNALS: Final = (Signal.TRACES, Signal.METRICS, Signal.LOGS)  # as the compiled twin numbers them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +64,31 @@ class Scanned:
 def scan_protobuf(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
     """Scan an encoded `Export…ServiceRequest`. If nothing had to change, the payload is `body` itself.
 
+    The compiled twin takes requests that are in order, without parsing them; the reference decides about the rest.
+
     Raises:
-        MalformedError: `body` is not one. Single bad items, strings and values never raise.
+        MalformedError: `body` is not one, or too wide. Single bad items, strings and values never raise.
     """
+    time_min, time_max = limits.window
+    if _items_in_order is not None and time_max > 0:
+        depth_max = max(0, min(limits.depth_max, MESSAGE_DEPTH_MAX))
+        items = _items_in_order(
+            _SIGNALS.index(signal),
+            body,
+            time_min,
+            time_max,
+            depth_max,
+            ENVELOPES_MAX,
+            messages_max(len(body)),
+        )
+        if items >= 0:
+            return Scanned(Telemetry(signal, body, items), {}, {}, "")
+    return scan_protobuf_reference(signal, body, limits)
+
+
+def scan_protobuf_reference(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
+    """`scan_protobuf` as it is defined: parse, then normalise."""
+    check_width(signal, body)
     message = signal.request_type()()
     payload = body
     changes: Counter[str] = Counter()
@@ -74,11 +112,13 @@ def scan_json(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
     """Scan an OTLP/JSON request: decode it, then as `scan_protobuf`. The payload is protobuf.
 
     Raises:
-        MalformedError: `body` is not JSON, not an object, or a field has a value of the wrong type.
+        MalformedError: `body` is not JSON, not an object, too wide, or a field has a value of the wrong type.
     """
     from collector.wire.json_decode import decode_json  # msgspec is loaded when somebody sends JSON
 
+    check_json_width(body)
     message, changes = decode_json(signal, body)
+    check_envelopes(signal, message)
     return _normalised(signal, message, None, changes, limits)
 
 
