@@ -10,10 +10,10 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Protocol
+from itertools import dropwhile
+from typing import Literal, Protocol
 from uuid import UUID
 
 from collector.model.clock import Clock
@@ -28,6 +28,24 @@ class Record:
 
     sequence: int
     data: Telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Records that left a queue without having been released.
+
+    `cause` is a metric label: `overflow`, `damaged` or `disk_failed`; `detail` says more in a word.
+    """
+
+    cause: str
+    detail: str
+    records: int
+    items: int
+    message: str
+
+
+Watcher = Callable[[Loss], None]
+Overflow = Literal["refuse", "drop_oldest"]
 
 
 class SendingQueue(Protocol):
@@ -76,8 +94,30 @@ class SendingQueue(Protocol):
         """How long the oldest record not released has waited; 0 when there is none."""
         ...
 
+    def watch(self, watcher: Watcher, /) -> None:
+        """Have `watcher` called for every loss, in the thread that meets it. Before `open`."""
+        ...
+
+    def open(self) -> None:
+        """Make it usable; afterwards it holds what an earlier process left in it. Safe twice.
+
+        Raises:
+            StartError: it cannot be used.
+        """
+        ...
+
+    def renew(self) -> None:
+        """Take a new id: a destination knows this one from records that are not in this queue.
+
+        Raises:
+            RetryableError: the id cannot be written down now.
+        """
+        ...
+
     def reserve(self, size: int, /) -> None:
         """Set room for `size` bytes aside. A request larger than the whole queue finds room when it is empty.
+
+        A queue that overflows by `drop_oldest` makes room, by records that have not been read.
 
         Raises:
             RetryableError: there is no room now (`queue_full`).
@@ -111,8 +151,12 @@ class SendingQueue(Protocol):
         """Return the records behind position `after` that make one batch: until full, at least one if any."""
         ...
 
-    def release(self, upto: int, /) -> None:
-        """Declare all records up to position `upto` done with. A hint: after a crash some may come again."""
+    def release(self, upto: int, /) -> int:
+        """Declare all records up to position `upto` done with. A hint: after a crash some may come again.
+
+        Returns:
+            How many items that were.
+        """
         ...
 
     def close(self) -> None:
@@ -120,21 +164,44 @@ class SendingQueue(Protocol):
         ...
 
 
+def full_error(taken: int, capacity: int) -> RetryableError:
+    """What `reserve` raises."""
+    return RetryableError(
+        f"the sending queue is full: {taken} of {capacity} bytes are taken", reason="queue_full"
+    )
+
+
+def overflow_loss(records: int, items: int) -> Loss:
+    """What `drop_oldest` tells its watcher."""
+    return Loss(
+        cause="overflow",
+        detail="drop_oldest",
+        records=records,
+        items=items,
+        message="the sending queue is full and its overflow policy is drop_oldest",
+    )
+
+
 class MemoryQueue:
     """A sending queue in memory: what is in it ends with the process, and so does its id."""
 
     durable = False
 
-    def __init__(self, capacity: int, clock: Clock, *, queue_id: UUID | None = None) -> None:
+    def __init__(
+        self, capacity: int, clock: Clock, *, queue_id: UUID | None = None, overflow: Overflow = "refuse"
+    ) -> None:
         # From the system's randomness and not from a seedable one: two processes with the same id would take
         # each other's positions in the database for their own, and skip what they have not sent.
         self._id = queue_id or uuid.uuid4()
         self._capacity = capacity
         self._clock = clock
+        self._overflow = overflow
+        self._watcher: Watcher = lambda loss: None
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Record, float]] = deque()  # with the time of arrival
         self._last = 0
         self._released = 0
+        self._read_upto = 0
         self._reserved = 0
         self._size = 0
         self._items = 0
@@ -174,16 +241,45 @@ class MemoryQueue:
         with self._lock:
             return self._clock.monotonic() - self._waiting[0][1] if self._waiting else 0.0
 
+    def watch(self, watcher: Watcher, /) -> None:
+        """See `SendingQueue`."""
+        self._watcher = watcher
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def renew(self) -> None:
+        """See `SendingQueue`."""
+        self._id = uuid.uuid4()
+
     def reserve(self, size: int, /) -> None:
         """See `SendingQueue`."""
         with self._lock:
             taken = self._size + self._reserved
-            if taken and taken + size > self._capacity:
-                raise RetryableError(
-                    f"the sending queue is full: {taken} of {self._capacity} bytes are taken",
-                    reason="queue_full",
-                )
+            excess = taken + size - self._capacity if taken else 0
+            if excess > 0 and (self._overflow == "refuse" or not self._drop_oldest(excess)):
+                raise full_error(taken, self._capacity)
             self._reserved += size
+
+    def _drop_oldest(self, excess: int) -> bool:
+        """Remove the oldest records that have not been read, until `excess` bytes are free; else none."""
+        free = 0
+        victims = []
+        for record, _ in self._waiting:
+            if free >= excess:
+                break
+            if record.sequence > self._read_upto:
+                victims.append(record)
+                free += record.data.size
+        if free < excess:
+            return False
+        gone = {record.sequence for record in victims}
+        items = sum(record.data.items for record in victims)
+        self._waiting = deque(entry for entry in self._waiting if entry[0].sequence not in gone)
+        self._size -= free
+        self._items -= items
+        self._watcher(overflow_loss(len(victims), items))
+        return True
 
     def cancel(self, size: int, /) -> None:
         """See `SendingQueue`."""
@@ -210,7 +306,8 @@ class MemoryQueue:
         with self._lock:
             records: list[Record] = []
             items = size = 0
-            for record, _ in islice(self._waiting, after - self._released, None):
+            behind = dropwhile(lambda entry: entry[0].sequence <= after, self._waiting)
+            for record, _ in behind:
                 items += record.data.items
                 size += record.data.size
                 if records and not limits.fits(items, size):
@@ -218,16 +315,21 @@ class MemoryQueue:
                 records.append(record)
                 if limits.full(items, size):
                     break
+            if records:
+                self._read_upto = max(self._read_upto, records[-1].sequence)
             return records
 
-    def release(self, upto: int, /) -> None:
+    def release(self, upto: int, /) -> int:
         """See `SendingQueue`."""
         with self._lock:
+            items = 0
             while self._waiting and self._waiting[0][0].sequence <= upto:
                 record, _ = self._waiting.popleft()
-                self._released = record.sequence
                 self._size -= record.data.size
-                self._items -= record.data.items
+                items += record.data.items
+            self._released = max(self._released, min(upto, self._last))
+            self._items -= items
+            return items
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -1,0 +1,388 @@
+"""A sending queue on disk: what is in it outlives the process, and after `wait_durable` the machine.
+
+Records lie in a row of segments (`queue_log` writes them, `queue_scan` goes through them, `queue_segment` knows their
+form) in a directory of its own (`queue_directory`). The reader is given only what is on the disk, so that no
+destination is ever ahead of the queue. Released segments are deleted. What is found damaged is set aside and counted,
+and the rest is delivered.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from collector.model.errors import RetryableError
+from collector.pipeline.component import StartError
+from collector.pipeline.queue import Loss, Overflow, Record, Watcher, full_error, overflow_loss
+from collector.pipeline.queue_directory import QueueDirectory
+from collector.pipeline.queue_log import SegmentLog
+from collector.pipeline.queue_scan import Arrivals, Cursor, Examination, examine
+from collector.pipeline.queue_segment import Damage, Frame, Segment
+
+if TYPE_CHECKING:
+    from collector.model.clock import Clock
+    from collector.model.telemetry import Telemetry
+    from collector.pipeline.batching import BatchLimits
+
+SEGMENT_SIZE: Final = 16 * 1024 * 1024
+_SEGMENT_SIZE_MIN: Final = 256 * 1024
+# A segment is deleted as a whole: the larger its share of the queue, the more space waits for its last record.
+_SEGMENT_SHARE: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStorage:
+    """Where queues are kept, and how safely.
+
+    `fsync` false: an acknowledgement does not wait for the disk; a power failure may lose what it confirmed.
+    """
+
+    directory: Path
+    fsync: bool = True
+    segment_size: int = SEGMENT_SIZE
+
+
+class DiskQueue:
+    """See `SendingQueue`. Nothing is touched before `open`.
+
+    `sync_release`: a released position has to survive a power failure, because the destination does not remember it.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        storage: QueueStorage,
+        name: str,
+        capacity: int,
+        clock: Clock,
+        *,
+        overflow: Overflow = "refuse",
+        sync_release: bool = True,
+    ) -> None:
+        self._directory = QueueDirectory(storage.directory / name)
+        self._log = SegmentLog(
+            self._directory,
+            segment_size=min(storage.segment_size, max(_SEGMENT_SIZE_MIN, capacity // _SEGMENT_SHARE)),
+            fsync=storage.fsync,
+            lost=self._tell,
+        )
+        self._capacity = capacity
+        self._clock = clock
+        self._overflow = overflow
+        self._sync_release = sync_release
+        self._watcher: Watcher = lambda loss: None
+        self._opened = False
+        self._state = self._log.state  # guards the reservations and the arrivals as well
+        self._reserved = 0
+        self._arrivals = Arrivals()
+        # The reader's: cursors are moved by one thread at a time. Taken before `_state`.
+        self._consuming = threading.Lock()
+        self._released = 0
+        self._read_upto = 0
+        self._dropped: deque[tuple[int, int]] = deque()  # ranges that overflow has removed
+        self._lost: set[int] = set()  # damaged records, which are counted already
+        self._reader = Cursor()
+        self._releaser = Cursor()
+        self._dropper = Cursor()
+
+    @property
+    def id(self) -> UUID:
+        """See `SendingQueue`."""
+        return self._directory.id
+
+    @property
+    def capacity(self) -> int:
+        """See `SendingQueue`."""
+        return self._capacity
+
+    @property
+    def size(self) -> int:
+        """See `SendingQueue`."""
+        return self._log.size
+
+    @property
+    def items(self) -> int:
+        """See `SendingQueue`."""
+        return self._log.items
+
+    @property
+    def released(self) -> int:
+        """See `SendingQueue`."""
+        return self._released
+
+    @property
+    def last(self) -> int:
+        """See `SendingQueue`."""
+        return self._log.last
+
+    def oldest_age_s(self) -> float:
+        """See `SendingQueue`."""
+        with self._state:
+            if not self._log.items:
+                return 0.0
+            return max(0.0, self._clock.monotonic() - self._arrivals.of(self._released + 1))
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    def watch(self, watcher: Watcher, /) -> None:
+        """See `SendingQueue`."""
+        self._watcher = watcher
+
+    def _tell(self, loss: Loss) -> None:
+        self._watcher(loss)
+
+    def open(self) -> None:
+        """See `SendingQueue`. However much is in it, little of it is read."""
+        if self._opened:
+            return
+        released = self._directory.open()
+        try:
+            cut_short = self._log.open(released, self._set_aside)
+            self._begin_behind(released)
+            for segment in cut_short:
+                self._examine(segment)
+        except OSError as error:
+            self._log.close()
+            self._directory.close()
+            raise StartError(f"the sending queue cannot use {self._directory.path}: {error}") from error
+        self._opened = True
+
+    def _begin_behind(self, released: int) -> None:
+        segments = self._log.segments
+        if segments:  # what was deleted had been released
+            released = max(released, segments[0].base - 1)
+        self._release(released)
+        self._read_upto = released
+        oldest = self._releaser.next(segments, payload=False)
+        age_s = 0.0
+        if isinstance(oldest, Frame):
+            self._releaser.back(oldest)
+            age_s = max(0.0, (self._clock.unix_nano() - oldest.unix_nano) / 1e9)
+        self._arrivals.note(released + 1, self._clock.monotonic() - age_s)
+        self._delete_released()
+
+    def renew(self) -> None:
+        """See `SendingQueue`."""
+        try:
+            self._directory.renew()
+        except OSError as error:
+            raise RetryableError(
+                f"the sending queue in {self._directory.path} cannot take a new id: {error.strerror or error}",
+                reason="disk_failed",
+            ) from error
+
+    def close(self) -> None:
+        """See `SendingQueue`."""
+        with self._consuming:
+            self._log.close()
+            for cursor in self._cursors():
+                cursor.close()
+            self._directory.close()
+
+    def _cursors(self) -> tuple[Cursor, Cursor, Cursor]:
+        return self._reader, self._releaser, self._dropper
+
+    # --- putting in -------------------------------------------------------------------------------------
+
+    def reserve(self, size: int, /) -> None:
+        """See `SendingQueue`."""
+        with self._state:
+            taken = self._log.size + self._reserved
+            excess = taken + size - self._capacity if taken else 0
+            if excess <= 0:
+                self._reserved += size
+                return
+        if self._overflow != "drop_oldest" or not self._drop_oldest(excess):
+            raise full_error(taken, self._capacity)
+        with self._state:
+            self._reserved += size
+
+    def cancel(self, size: int, /) -> None:
+        """See `SendingQueue`."""
+        with self._state:
+            self._reserved -= size
+
+    def append_all(self, pieces: Sequence[Telemetry], /) -> int:
+        """See `SendingQueue`."""
+        with self._state:
+            # Given back in any case: what is in the log counts there.
+            self._reserved -= sum(data.size for data in pieces)
+            last = self._log.append_all(pieces, self._clock.unix_nano())
+            now = self._clock.monotonic()
+            for sequence in range(last - len(pieces) + 1, last + 1):
+                self._arrivals.note(sequence, now)
+            return last
+
+    def wait_durable(self, sequence: int, /) -> None:
+        """See `SendingQueue`."""
+        self._log.wait_durable(sequence)
+
+    # --- taking out -------------------------------------------------------------------------------------
+
+    def read(self, after: int, limits: BatchLimits, /) -> list[Record]:
+        """See `SendingQueue`. Waits for the disk where only what is not on it yet is left."""
+        records = self._read(after, limits)
+        if not records and self._log.durable_upto < self._log.last:
+            try:
+                self.wait_durable(self._log.last)
+            except RetryableError:
+                return []
+            records = self._read(after, limits)
+        return records
+
+    def _read(self, after: int, limits: BatchLimits) -> list[Record]:
+        with self._consuming:
+            self._reader.seek(after, self._log.segments)
+            records = self._collect(after, limits)
+            if records:
+                self._read_upto = max(self._read_upto, records[-1].sequence)
+            return records
+
+    def _collect(self, after: int, limits: BatchLimits) -> list[Record]:
+        records: list[Record] = []
+        items = size = 0
+        while True:
+            found = self._reader.next(self._log.segments, payload=True)
+            if found is None:
+                return records
+            if isinstance(found, Damage):
+                if self._reader.segment is not None:
+                    self._examine(self._reader.segment)
+                continue
+            if found.data is None or found.sequence <= after or self._is_dropped(found.sequence):
+                continue
+            items += found.items
+            size += found.size
+            if records and not limits.fits(items, size):
+                self._reader.back(found)
+                return records
+            records.append(Record(found.sequence, found.data))
+            if limits.full(items, size):
+                return records
+
+    def release(self, upto: int, /) -> int:
+        """See `SendingQueue`."""
+        with self._consuming:
+            items = self._release(min(upto, self._log.durable_upto))
+            try:
+                self._directory.write_position(self._released, durable=self._sync_release)
+            except OSError:
+                return items  # no segment is deleted before its position is written; the next release tries again
+            self._delete_released()
+            return items
+
+    def _release(self, upto: int) -> int:
+        released = 0
+        while True:
+            found = self._releaser.next(self._log.segments, payload=False)
+            if found is None:
+                break
+            if isinstance(found, Damage):
+                continue
+            if found.sequence > upto:
+                self._releaser.back(found)
+                break
+            segment = self._releaser.segment
+            if segment is None or self._is_dropped(found.sequence) or found.sequence in self._lost:
+                self._lost.discard(found.sequence)
+                continue
+            self._log.take_out(segment, found.items, found.size)
+            released += found.items
+        with self._state:
+            self._released = max(self._released, upto)
+            self._arrivals.forget(self._released)
+        while self._dropped and self._dropped[0][1] <= self._released:
+            self._dropped.popleft()
+        return released
+
+    def _delete_released(self) -> None:
+        for segment in self._log.delete(self._is_over):
+            for cursor in self._cursors():
+                cursor.leave(segment)
+
+    def _is_over(self, segment: Segment) -> bool:
+        if segment.last <= self._released:
+            return True
+        return any(first <= segment.base and segment.last <= last for first, last in self._dropped)
+
+    # --- overflow ---------------------------------------------------------------------------------------
+
+    def _drop_oldest(self, excess: int) -> bool:
+        """Remove the oldest records that nobody has been given, until `excess` bytes are free."""
+        free = items = records = 0
+        with self._consuming:
+            after = max(self._read_upto, self._released, self._dropped[-1][1] if self._dropped else 0)
+            self._dropper.seek(after, self._log.segments)
+            upto = after
+            while free < excess:
+                found = self._dropper.next(self._log.segments, payload=False)
+                if found is None:
+                    break
+                segment = self._dropper.segment
+                if isinstance(found, Damage) or segment is None or found.sequence in self._lost:
+                    continue
+                upto = found.sequence
+                free += found.size
+                items += found.items
+                records += 1
+                self._log.take_out(segment, found.items, found.size)
+            if records:
+                if self._dropped and self._dropped[-1][1] == after:
+                    after = self._dropped.pop()[0] - 1
+                self._dropped.append((after + 1, upto))
+                self._watcher(overflow_loss(records, items))
+                self._delete_released()
+        return free >= excess
+
+    def _is_dropped(self, sequence: int) -> bool:
+        return any(first <= sequence <= last for first, last in self._dropped)
+
+    # --- damage -----------------------------------------------------------------------------------------
+
+    def _examine(self, segment: Segment) -> None:
+        """The reader has met damage: find all there is of it in the segment, and what is lost by it."""
+        if segment.damaged:
+            return
+        segment.damaged = True
+        self._log.seal(segment)  # so that nothing follows behind what is examined here
+        found = examine(segment, segment.end)
+        whole = {frame.sequence for frame in found.frames}
+        self._lost.update(
+            damage.sequence
+            for damage, _ in found.damages
+            if damage.sequence is not None and damage.sequence > self._released
+        )
+        with self._state:
+            good = [
+                frame
+                for frame in found.frames
+                if frame.sequence > self._released and not self._is_dropped(frame.sequence)
+            ]
+            items = segment.left_items - sum(frame.items for frame in good)
+            self._log.take_out(segment, items, segment.left_size - sum(frame.size for frame in good))
+            missing = sum(
+                sequence not in whole and not self._is_dropped(sequence)
+                for sequence in range(max(segment.base, self._released + 1), segment.last + 1)
+            )
+        self._set_aside(segment, found)
+        self._watcher(
+            Loss(
+                cause="damaged",
+                detail=found.damages[0][0].reason if found.damages else "unreadable",
+                records=missing,
+                items=items,
+                message=f"{segment.path} is damaged; what was found in place of records is kept in "
+                f"{self._directory.path}/quarantine",
+            )
+        )
+
+    def _set_aside(self, segment: Segment, found: Examination) -> None:
+        for damage, raw in found.damages:
+            if any(raw):
+                self._directory.quarantine(f"{segment.path.stem}-{damage.offset}-{damage.reason}", raw)

@@ -1,0 +1,178 @@
+"""The directory of a queue on disk, apart from its segments: who may use it, what it is called, how far it was read.
+
+lock        held as long as the queue is open (flock), so that two processes never write into one queue
+queue       the queue's id and salt
+position    up to where records were released, in two slots that are written in turns
+quarantine/ what was damaged, as it was found
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import struct
+import uuid
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+from zlib import crc32
+
+from collector.pipeline.component import StartError
+
+_QUARANTINE_SIZE_MAX: Final = 64 * 1024 * 1024
+_POSITION: Final = struct.Struct("<4sIQQ")  # magic, 0, generation, released
+_POSITION_MAGIC: Final = b"OTPO"
+_CRC: Final = struct.Struct("<I")
+# Each slot in a block of its own: whatever happens while one is written, the other is whole.
+_SLOT_SIZE: Final = 4096
+
+
+class QueueDirectory:
+    """Open from `open` to `close`. Nothing in it needs space on the disk once it is open, except `quarantine`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = uuid.UUID(int=0)
+        self.salt = 0
+        self._lock_fd = -1
+        self._position_fd = -1
+        self._generation = 0
+        self._quarantined = 0
+
+    def open(self) -> int:
+        """Lock it, making what is missing; return the position that was written last.
+
+        Raises:
+            StartError: it cannot be used.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock()
+            self._load_identity()
+            released = self._load_position()
+            self._quarantined = sum(
+                path.stat().st_size for path in (self.path / "quarantine").glob("*") if path.is_file()
+            )
+        except OSError as error:
+            self.close()
+            raise StartError(
+                f"the sending queue cannot use {error.filename or self.path}: {error.strerror}; the collector's "
+                "user must be able to write there"
+            ) from error
+        except StartError:
+            self.close()
+            raise
+        return released
+
+    def close(self) -> None:
+        """Let go of the lock. Safe twice."""
+        for fd in (self._position_fd, self._lock_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._position_fd = self._lock_fd = -1
+
+    def _lock(self) -> None:
+        self._lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            owner = os.pread(self._lock_fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise StartError(
+                f"the sending queue in {self.path} is in use by another process (pid {owner}): stop it, or give "
+                "each collector a 'file_storage' directory of its own"
+            ) from None
+        with contextlib.suppress(
+            OSError
+        ):  # only for the message above; a full disk is no reason not to start
+            os.ftruncate(self._lock_fd, 0)
+            os.pwrite(self._lock_fd, b"%d\n" % os.getpid(), 0)
+
+    # --- identity ---------------------------------------------------------------------------------------
+
+    def _load_identity(self) -> None:
+        try:
+            fields = json.loads((self.path / "queue").read_text())
+            self.id, self.salt = UUID(fields["id"]), int(fields["salt"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            self.renew()
+
+    def renew(self) -> None:
+        """Take a new id, from the system's randomness: ids must not repeat, in whatever process.
+
+        Raises:
+            OSError: it cannot be written down.
+        """
+        fresh = uuid.uuid4()
+        salt = self.salt or int.from_bytes(uuid.uuid4().bytes[:4], "little")
+        temporary = self.path / "queue.new"
+        with temporary.open("w") as file:
+            json.dump({"version": 1, "id": str(fresh), "salt": salt}, file)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path / "queue")
+        self.sync()
+        self.id, self.salt = fresh, salt
+
+    def sync(self) -> None:
+        """Make the names of the files in it durable."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    # --- position ---------------------------------------------------------------------------------------
+
+    def _load_position(self) -> int:
+        self._position_fd = os.open(self.path / "position", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        slots: list[tuple[int, int]] = []
+        for number in range(2):
+            slot = os.pread(self._position_fd, _POSITION.size + _CRC.size, number * _SLOT_SIZE)
+            if len(slot) == _POSITION.size + _CRC.size:
+                magic, _, generation, released = _POSITION.unpack_from(slot)
+                (crc,) = _CRC.unpack_from(slot, _POSITION.size)
+                if magic == _POSITION_MAGIC and crc == crc32(slot[: _POSITION.size]):
+                    slots.append((generation, released))
+        if not slots:
+            # Blocks that are there already can be written when the disk is full.
+            os.pwrite(self._position_fd, bytes(2 * _SLOT_SIZE), 0)
+            self.write_position(0, durable=True)
+            self.sync()
+            return 0
+        self._generation, released = max(slots)
+        return released
+
+    def write_position(self, released: int, *, durable: bool) -> None:
+        """Note the position; `durable`: so that it survives a power failure, not only the process.
+
+        Raises:
+            OSError: the disk failed; the position before is still there.
+        """
+        self._generation += 1
+        fields = _POSITION.pack(_POSITION_MAGIC, 0, self._generation, released)
+        slot = fields + _CRC.pack(crc32(fields))
+        os.pwrite(self._position_fd, slot, self._generation % 2 * _SLOT_SIZE)
+        if durable:
+            os.fdatasync(self._position_fd)
+
+    # --- quarantine -------------------------------------------------------------------------------------
+
+    def quarantine(self, name: str, content: bytes) -> Path | None:
+        """Keep damaged bytes for a person to look at; None where there is no room for them."""
+        folder = self.path / "quarantine"
+        if self._quarantined + len(content) > _QUARANTINE_SIZE_MAX:
+            return None
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            path = folder / name
+            path.write_bytes(content)
+        except OSError:
+            return None
+        self._quarantined += len(content)
+        return path

@@ -1,0 +1,373 @@
+"""`SegmentLog`: the row of segments of a queue on disk, and everything that writes to it.
+
+Records are appended to the newest segment. Whoever waits for the disk first syncs for all that wait by then. What may
+fail does so in the direction of refusing: a write that does not fit is taken back, and a sync that fails takes back
+what it was for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from collector.model.errors import RetryableError
+from collector.pipeline.queue import Loss
+from collector.pipeline.queue_scan import examine, open_segment, totals_upto
+from collector.pipeline.queue_segment import (
+    SEGMENT_HEADER_SIZE,
+    Segment,
+    encode_footer,
+    encode_record_header,
+    encode_segment_header,
+    payload_crc,
+    segment_base,
+    segment_name,
+)
+
+if TYPE_CHECKING:
+    from collector.model.telemetry import Telemetry
+    from collector.pipeline.queue_directory import QueueDirectory
+    from collector.pipeline.queue_scan import Examination
+
+_VECTORS_MAX: Final = 512  # buffers of one write; IOV_MAX is 1024
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_RETRY_AFTER_S: Final = 2.0
+
+
+class SegmentLog:
+    """Thread-safe: `state` guards all of it, and nobody waits for the disk's sync while holding it."""
+
+    def __init__(
+        self, directory: QueueDirectory, *, segment_size: int, fsync: bool, lost: Callable[[Loss], None]
+    ) -> None:
+        self.state = threading.Condition(threading.RLock())
+        self.segments: list[
+            Segment
+        ] = []  # replaced when some are deleted, so that it can be read without `state`
+        self.last = 0
+        self.durable_upto = 0
+        self.items = 0  # in records that are neither released nor dropped nor lost
+        self.size = 0
+        self._directory = directory
+        self._segment_size = segment_size
+        self._fsync = fsync
+        self._lost = lost
+        self._active: Segment | None = None
+        self._active_fd = -1
+        self._unsynced: dict[int, Segment] = {}  # by descriptor: written since it was synced
+        self._new_names = False  # a segment was made since the directory was synced
+        self._syncing = False
+        self._taken_back: deque[tuple[int, int]] = deque(maxlen=1000)  # ranges whose sync failed
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    def open(self, released: int, set_aside: Callable[[Segment, Examination], None]) -> list[Segment]:
+        """Find what an earlier process left: the ends of the segments are read, and the whole of the newest.
+
+        Returns:
+            Segments that end before the next one begins: something is missing.
+
+        Raises:
+            OSError: something cannot be read, or no new segment be made for another reason than a full disk.
+        """
+        named = [(segment_base(path), path) for path in self._directory.path.iterdir()]
+        for base, path in sorted((base, path) for base, path in named if base is not None):
+            self.segments.append(open_segment(base, path, self._directory.salt))
+        newest = self.segments[-1] if self.segments else None
+        if newest is not None:
+            self._cut_torn_tail(newest, set_aside)
+        self.last = self.durable_upto = max(released, newest.last if newest else 0)
+        if newest is not None and not newest.records and newest.base == self.last + 1:
+            newest.path.unlink()  # made, and never used
+            self.segments.pop()
+        self.items = sum(segment.left_items for segment in self.segments)
+        self.size = sum(segment.left_size for segment in self.segments)
+        try:
+            self._roll()
+        except OSError as error:
+            if error.errno not in _FULL:  # a full disk has room again when what is here was sent
+                raise
+        return self._cut_short()
+
+    def _cut_short(self) -> list[Segment]:
+        found = []
+        for segment, following in itertools.pairwise(self.segments):
+            if not segment.finished and segment.last < following.base - 1:
+                segment.last = following.base - 1
+                found.append(segment)
+        return found
+
+    def _cut_torn_tail(self, newest: Segment, set_aside: Callable[[Segment, Examination], None]) -> None:
+        """Remove what a crash left half written at the end: nobody was told that it is safe.
+
+        Damage with whole records behind it is left to the reader: those had been written later.
+        """
+        if newest.finished:
+            return
+        found = examine(newest, newest.end)
+        whole = found.frames[-1].end if found.frames else SEGMENT_HEADER_SIZE
+        found.damages = [(damage, raw) for damage, raw in found.damages if damage.offset >= whole]
+        if not found.damages:
+            return
+        set_aside(newest, found)
+        os.truncate(newest.path, whole)
+        self._shorten(newest, whole)
+        self._lost(
+            Loss(
+                cause="damaged",
+                detail="torn",
+                records=0,
+                items=0,
+                message=f"{newest.path} ended in the middle of a record, as after a power failure; cut there",
+            )
+        )
+
+    def _shorten(self, segment: Segment, end: int) -> tuple[int, int]:
+        """Forget the records behind `end`, none of which is released; return how many and their items."""
+        records, items, size, last = totals_upto(segment, end)
+        gone = segment.records - records, segment.items - items
+        self.take_out(segment, segment.items - items, segment.size - size)
+        segment.records, segment.items, segment.size, segment.last = records, items, size, last
+        segment.end = segment.readable = end
+        return gone
+
+    def close(self) -> None:
+        """Finish the newest segment and let go of it. Safe twice."""
+        with self.state:
+            self._seal()
+            for fd in self._unsynced:
+                with contextlib.suppress(OSError):  # nobody waits for it
+                    os.fdatasync(fd)
+                os.close(fd)
+            self._unsynced.clear()
+
+    # --- appending --------------------------------------------------------------------------------------
+
+    def append_all(self, pieces: Sequence[Telemetry], unix_nano: int) -> int:
+        """Append all or none; return the sequence number of the last.
+
+        Raises:
+            RetryableError: the disk is full, or failed.
+        """
+        salt = self._directory.salt
+        crcs = [payload_crc(data, salt) for data in pieces]
+        with self.state:
+            buffers: list[bytes] = []
+            for sequence, (data, crc) in enumerate(zip(pieces, crcs, strict=True), self.last + 1):
+                buffers += (encode_record_header(data, sequence, unix_nano, crc, salt), data.payload)
+            try:
+                active = self._room_for(sum(map(len, buffers)))
+                self._write(active, buffers)
+            except OSError as error:
+                raise RetryableError(
+                    f"the disk of the sending queue in {self._directory.path}: {error.strerror or error}",
+                    reason="disk_full" if error.errno in _FULL else "disk_failed",
+                    retry_after_s=_RETRY_AFTER_S,
+                ) from error
+            for data in pieces:
+                self.last += 1
+                active.add(self.last, data.items, data.size)
+                self.size += data.size
+                self.items += data.items
+            if self._fsync:
+                self._unsynced[self._active_fd] = active
+            else:
+                active.readable = active.end
+                self.durable_upto = self.last
+            return self.last
+
+    def _room_for(self, size: int) -> Segment:
+        active = self._active
+        if active is None or (active.records and active.end + size > self._segment_size):
+            return self._roll()
+        return active
+
+    def _write(self, active: Segment, buffers: list[bytes]) -> None:
+        end = active.end
+        try:
+            for first in range(0, len(buffers), _VECTORS_MAX):
+                end = _write_all(self._active_fd, buffers[first : first + _VECTORS_MAX], end)
+        except OSError:
+            self._cut(active)
+            raise
+        active.end = end
+
+    def _cut(self, active: Segment) -> None:
+        """Remove what lies behind the last record; if not even that works, write to this file no more."""
+        try:
+            os.ftruncate(self._active_fd, active.end)
+        except OSError:
+            self._abandon()
+
+    def _roll(self) -> Segment:
+        """Begin a segment. The one before is finished only when this one is there."""
+        base = self.last + 1
+        path = self._directory.path / segment_name(base)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            _write_all(fd, [encode_segment_header(base, self._directory.salt)], 0)
+        except OSError:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+        self._seal()
+        segment = Segment(path, base, self._directory.salt, last=base - 1, sealed=False)
+        self.segments.append(segment)
+        self._active, self._active_fd = segment, fd
+        self._new_names = True
+        return segment
+
+    def seal(self, segment: Segment) -> None:
+        """Write to `segment` no more."""
+        with self.state:
+            if segment is self._active:
+                self._seal()
+
+    def _seal(self) -> None:
+        active = self._active
+        if active is None:
+            return
+        if active.records:
+            try:
+                _write_all(self._active_fd, [encode_footer(active)], active.end)
+            except OSError:
+                self._cut(active)  # its records will be read instead
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Write no more to the newest segment; its descriptor is kept for the next sync."""
+        if self._active is None:
+            return
+        self._active.sealed = True
+        if self._fsync:
+            self._unsynced[self._active_fd] = self._active
+        else:
+            os.close(self._active_fd)
+        self._active, self._active_fd = None, -1
+
+    # --- making durable ---------------------------------------------------------------------------------
+
+    def wait_durable(self, sequence: int) -> None:
+        """See `SendingQueue.wait_durable`."""
+        with self.state:
+            while not self._is_durable(sequence):
+                if self._syncing:
+                    self.state.wait()
+                    continue
+                self._syncing = True
+                try:
+                    self._sync()
+                finally:
+                    self._syncing = False
+                    self.state.notify_all()
+
+    def _is_durable(self, sequence: int) -> bool:
+        if any(first <= sequence <= last for first, last in self._taken_back):
+            raise RetryableError(
+                f"the disk of the sending queue in {self._directory.path} failed to keep the data",
+                reason="disk_failed",
+                retry_after_s=_RETRY_AFTER_S,
+            )
+        return sequence <= self.durable_upto
+
+    def _sync(self) -> None:
+        """Sync what was written by now. `state` is held, but not while the disk works."""
+        upto = self.last
+        work = [(fd, segment, segment.end) for fd, segment in self._unsynced.items()]
+        names, self._new_names = self._new_names, False
+        self.state.release()
+        try:
+            failure = self._sync_files([fd for fd, _, _ in work], names=names)
+        finally:
+            self.state.acquire()
+        if failure is not None:
+            self._new_names |= names
+            self._take_back(failure)
+            return
+        self.durable_upto = upto
+        for fd, segment, end in work:
+            segment.readable = end
+            if segment.end == end:
+                del self._unsynced[fd]
+                if fd != self._active_fd:
+                    os.close(fd)
+
+    def _sync_files(self, fds: list[int], *, names: bool) -> OSError | None:
+        try:
+            for fd in fds:
+                os.fdatasync(fd)
+            if names:
+                self._directory.sync()
+        except OSError as error:
+            return error
+        return None
+
+    def _take_back(self, failure: OSError) -> None:
+        """Remove what a sync was for that failed: it may be on the disk or not, and a second sync would not tell.
+
+        Nobody has been told that it is safe, and no reader has seen it.
+        """
+        self._taken_back.append((self.durable_upto + 1, self.last))
+        self._abandon()
+        records = items = 0
+        for fd, segment in self._unsynced.items():
+            gone = self._shorten(segment, segment.readable)
+            records, items = records + gone[0], items + gone[1]
+            with contextlib.suppress(OSError):  # then a restart finds it: refused, and delivered all the same
+                os.ftruncate(fd, segment.end)
+                if segment.records:
+                    _write_all(fd, [encode_footer(segment)], segment.end)
+            os.close(fd)
+        self._unsynced.clear()
+        self.durable_upto = self.last  # a gap in the numbers: they are not used again
+        self._lost(
+            Loss(
+                cause="disk_failed",
+                detail=errno.errorcode.get(failure.errno or 0, "unknown"),
+                records=records,
+                items=items,
+                message=f"{self._directory.path}: {failure.strerror or failure}; clients are asked to send again",
+            )
+        )
+
+    # --- taking out -------------------------------------------------------------------------------------
+
+    def take_out(self, segment: Segment, items: int, size: int) -> None:
+        """Count items of a segment as gone."""
+        with self.state:
+            segment.left_items -= items
+            segment.left_size -= size
+            self.items -= items
+            self.size -= size
+
+    def delete(self, is_over: Callable[[Segment], bool]) -> list[Segment]:
+        """Delete the finished segments for which that is true; the newest stays: its name holds the next number."""
+        with self.state:
+            gone = [segment for segment in self.segments[:-1] if segment.sealed and is_over(segment)]
+            if gone:
+                self.segments = [segment for segment in self.segments if segment not in gone]
+        for segment in gone:
+            segment.path.unlink(missing_ok=True)
+        return gone
+
+
+def _write_all(fd: int, buffers: Sequence[bytes], offset: int) -> int:
+    """Write at `offset`; return the offset behind it.
+
+    Raises:
+        OSError: not all of it was written.
+    """
+    size = sum(map(len, buffers))
+    written = os.pwritev(fd, buffers, offset)
+    while written < size:
+        more = os.pwrite(fd, b"".join(buffers)[written:], offset + written)
+        if not more:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written += more
+    return offset + size

@@ -1,0 +1,190 @@
+"""Going through the segments of a queue: at start, while reading, and when something in one is found damaged."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from collector.pipeline.queue_segment import (
+    RECORD_HEADER_SIZE,
+    SEGMENT_HEADER_SIZE,
+    Damage,
+    Frame,
+    Segment,
+    SegmentReader,
+    read_footer,
+    read_salt,
+)
+
+_ARRIVALS_MAX: Final = 2048
+
+
+class Cursor:
+    """A place in a row of segments. Moved by one thread at a time, while others append to the row."""
+
+    def __init__(self) -> None:
+        self.segment: Segment | None = None
+        self._reader: SegmentReader | None = None
+        self._passed = 0  # the base of the segment that comes before the next one
+        self._after = 0  # the sequence number of the record before the next one
+        self._before = 0
+        self._unreadable = False
+
+    def close(self) -> None:
+        """Close the file. The place is kept."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+
+    def leave(self, segment: Segment) -> None:
+        """Go on behind `segment`, which is about to be deleted."""
+        if self.segment is segment:
+            self.close()
+            self.segment = None
+
+    def seek(self, after: int, segments: Sequence[Segment]) -> None:
+        """Move to the first record behind position `after`. Costs nothing where the cursor is there already."""
+        if after == self._after and after:
+            return
+        self.close()
+        bases = [segment.base for segment in segments if segment.base <= after + 1]
+        self.segment = None
+        self._passed = bases[-1] - 1 if bases else 0
+        self._after = after
+        while (found := self.next(segments, payload=False)) is not None:
+            if isinstance(found, Frame) and found.sequence > after:
+                self.back(found)
+                break
+        self._after = after
+
+    def next(self, segments: Sequence[Segment], *, payload: bool) -> Frame | Damage | None:
+        """What comes next in `segments`; None at what is not readable yet."""
+        while True:
+            if self._reader is None:
+                if self._unreadable:
+                    self.segment, self._unreadable = None, False
+                following = self.segment or next((one for one in segments if one.base > self._passed), None)
+                if following is None:
+                    return None
+                self.segment, self._passed = following, following.base
+                try:
+                    self._reader = SegmentReader(following)
+                except OSError:  # somebody has deleted it
+                    self._unreadable = True
+                    return Damage(SEGMENT_HEADER_SIZE, following.readable, "unreadable")
+            segment = self._reader.segment
+            complete = segment.sealed and segment.readable >= segment.end  # before reading: both may grow
+            found = self._reader.next(segment.readable, payload=payload)
+            if found is not None:
+                if isinstance(found, Frame):
+                    self._before, self._after = self._after, found.sequence
+                return found
+            if not complete or not any(one.base > segment.base for one in segments):
+                return None
+            self.close()
+            self.segment = None
+
+    def back(self, frame: Frame) -> None:
+        """Return to `frame`, which `next` has given last."""
+        if self._reader is not None:
+            self._reader.offset = frame.offset
+            self._after = self._before
+
+
+class Arrivals:
+    """When records came, by the monotonic clock. Exact for a few thousand, coarser and never later beyond."""
+
+    def __init__(self) -> None:
+        self._times: deque[tuple[int, float]] = deque()
+
+    def note(self, sequence: int, monotonic: float) -> None:
+        """A record came."""
+        self._times.append((sequence, monotonic))
+        if len(self._times) > _ARRIVALS_MAX:
+            self._times = deque(list(self._times)[::2])
+
+    def of(self, sequence: int) -> float:
+        """When the record came, or one before it."""
+        self.forget(sequence - 1)
+        return self._times[0][1]
+
+    def forget(self, upto: int) -> None:
+        """These will not be asked for again."""
+        while len(self._times) > 1 and self._times[1][0] <= upto + 1:
+            self._times.popleft()
+
+
+@dataclass(slots=True)
+class Examination:
+    """What a segment really holds, byte by byte: whole records, and what is between them."""
+
+    frames: list[Frame] = field(default_factory=list)  # without their data
+    damages: list[tuple[Damage, bytes]] = field(default_factory=list)  # with the bytes as found
+
+
+def examine(segment: Segment, end: int) -> Examination:
+    """Read all of a segment and check every payload."""
+    found = Examination()
+    try:
+        reader = SegmentReader(segment)
+    except OSError:
+        found.damages.append((Damage(SEGMENT_HEADER_SIZE, end, "unreadable"), b""))
+        return found
+    try:
+        while (one := reader.next(end, payload=True)) is not None:
+            if isinstance(one, Damage):
+                raw = b"" if one.reason == "unreadable" else reader.raw(one.offset, one.end - one.offset)
+                found.damages.append((one, raw))
+            else:
+                found.frames.append(
+                    Frame(one.offset, one.end, one.sequence, one.items, one.size, one.unix_nano, None)
+                )
+    finally:
+        reader.close()
+    return found
+
+
+def totals_upto(segment: Segment, end: int) -> tuple[int, int, int, int]:
+    """Records, items, bytes and the last sequence number of what lies before offset `end`."""
+    records = items = size = 0
+    last = segment.base - 1
+    reader = SegmentReader(segment)
+    try:
+        while (one := reader.next(end, payload=False)) is not None:
+            if isinstance(one, Frame):
+                records, items, size, last = records + 1, items + one.items, size + one.size, one.sequence
+    finally:
+        reader.close()
+    return records, items, size, last
+
+
+def open_segment(base: int, path: Path, salt: int) -> Segment:
+    """Learn what a finished segment holds: from its footer, or from the headers of its records.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = read_salt(fd)
+        segment = Segment(path, base, salt if found is None else found, last=base - 1)
+        size = os.fstat(fd).st_size
+        if read_footer(fd, size, segment):
+            return segment
+    finally:
+        os.close(fd)
+    segment.end = segment.readable = max(size, SEGMENT_HEADER_SIZE)
+    reader = SegmentReader(segment)
+    try:
+        while (one := reader.next(segment.end, payload=False)) is not None:
+            if isinstance(one, Frame):
+                segment.add(one.sequence, one.items, one.size)
+            elif one.sequence is not None and one.items is not None:  # its reader will count it as lost
+                segment.add(one.sequence, one.items, one.end - one.offset - RECORD_HEADER_SIZE)
+    finally:
+        reader.close()
+    return segment

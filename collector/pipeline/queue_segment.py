@@ -1,0 +1,251 @@
+"""One file of a queue on disk: how records lie in it, and how it is read when parts of it are damaged.
+
+    segment = header  record*  [footer]
+    record  = magic version signal 0 items length sequence unix_nano crc(payload) crc(these fields)  payload
+    footer  = magic version records items bytes last crc        written when no more records will follow
+
+All integers are little-endian. CRC-32 as in zlib: it needs no further dependency and checks 2.9 GB/s where CRC-32C in
+a C extension checks 6.3 GB/s; neither is seen next to an fsync. Each CRC starts from the queue's salt, so that
+neither the remains of another file nor an OTLP payload that contains the bytes of a record can pass for one.
+
+The footer only saves reading the file at start. What is in the records is what counts.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
+
+VERSION: Final = 1
+SUFFIX: Final = ".seg"
+
+_SEGMENT: Final = struct.Struct("<8sIIQ")  # magic, version, salt, base
+_RECORD: Final = struct.Struct("<4sBBHIIQQI")
+_FOOTER: Final = struct.Struct("<4sIIQQQ")
+_CRC: Final = struct.Struct("<I")
+SEGMENT_HEADER_SIZE: Final = _SEGMENT.size + _CRC.size
+RECORD_HEADER_SIZE: Final = _RECORD.size + _CRC.size
+FOOTER_SIZE: Final = _FOOTER.size + _CRC.size
+
+_SEGMENT_MAGIC: Final = b"OTLPSEG\n"
+_RECORD_MAGIC: Final = b"\xf5OTR"
+_FOOTER_MAGIC: Final = b"\xf5OTF"
+_SIGNALS: Final = {Signal.TRACES: 1, Signal.METRICS: 2, Signal.LOGS: 3}
+_BY_NUMBER: Final = {number: signal for signal, number in _SIGNALS.items()}
+
+_WINDOW: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A record as found in a file. `data` is None when only its header was asked for."""
+
+    offset: int
+    end: int
+    sequence: int
+    items: int
+    size: int
+    unix_nano: int
+    data: Telemetry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A stretch of a file that holds no record that can be believed.
+
+    `reason`: `torn` (the file ends inside of it), `corrupt`, `zero_filled`, `wrong_version` or `unreadable`.
+    `sequence` and `items` are known where the record's header is whole.
+    """
+
+    offset: int
+    end: int
+    reason: str
+    sequence: int | None = None
+    items: int | None = None
+
+
+@dataclass(slots=True)
+class Segment:
+    """What is known of a file. Sizes are bytes of OTLP, offsets are bytes of the file."""
+
+    path: Path
+    base: int  # no record has a smaller sequence number
+    salt: int
+    end: int = SEGMENT_HEADER_SIZE  # behind the last record
+    readable: int = SEGMENT_HEADER_SIZE  # up to here it may be read: what lies behind is not on the disk yet
+    last: int = 0  # the last record's sequence number; base - 1 when there is none
+    records: int = 0
+    items: int = 0
+    size: int = 0
+    left_items: int = 0  # not released, dropped or lost
+    left_size: int = 0
+    sealed: bool = True  # no more records will follow
+    finished: bool = False  # has a footer, as it was found
+    damaged: bool = False
+
+    def add(self, sequence: int, items: int, size: int) -> None:
+        """Count a record."""
+        self.last = sequence
+        self.records += 1
+        self.items += items
+        self.size += size
+        self.left_items += items
+        self.left_size += size
+
+
+def segment_name(base: int) -> str:
+    """The file's name: sorted by name, segments are sorted by their records."""
+    return f"{base:020d}{SUFFIX}"
+
+
+def segment_base(path: Path) -> int | None:
+    """The number in a segment's name; None for any other file."""
+    return int(path.stem) if path.suffix == SUFFIX and path.stem.isdigit() else None
+
+
+def encode_segment_header(base: int, salt: int) -> bytes:
+    """The beginning of a file."""
+    fields = _SEGMENT.pack(_SEGMENT_MAGIC, VERSION, salt, base)
+    return fields + _CRC.pack(crc32(fields))
+
+
+def read_salt(fd: int) -> int | None:
+    """The salt in a file's header; None where that is not whole."""
+    header = os.pread(fd, SEGMENT_HEADER_SIZE, 0)
+    if len(header) < SEGMENT_HEADER_SIZE:
+        return None
+    magic, _, salt, _ = _SEGMENT.unpack_from(header)
+    (crc,) = _CRC.unpack_from(header, _SEGMENT.size)
+    return int(salt) if magic == _SEGMENT_MAGIC and crc == crc32(header[: _SEGMENT.size]) else None
+
+
+def payload_crc(data: Telemetry, salt: int) -> int:
+    """The CRC of a record's payload: the part of encoding that takes time."""
+    return crc32(data.payload, salt)
+
+
+def encode_record_header(data: Telemetry, sequence: int, unix_nano: int, crc: int, salt: int) -> bytes:
+    """What goes before the payload; `crc` is its `payload_crc`."""
+    fields = _RECORD.pack(
+        _RECORD_MAGIC, VERSION, _SIGNALS[data.signal], 0, data.items, data.size, sequence, unix_nano, crc
+    )
+    return fields + _CRC.pack(crc32(fields, salt))
+
+
+def encode_footer(segment: Segment) -> bytes:
+    """The end of a file that is finished."""
+    fields = _FOOTER.pack(_FOOTER_MAGIC, VERSION, segment.records, segment.items, segment.size, segment.last)
+    return fields + _CRC.pack(crc32(fields, segment.salt))
+
+
+def read_footer(fd: int, file_size: int, segment: Segment) -> bool:
+    """Take over what the footer says; return whether there is one."""
+    if file_size < SEGMENT_HEADER_SIZE + FOOTER_SIZE:
+        return False
+    footer = os.pread(fd, FOOTER_SIZE, file_size - FOOTER_SIZE)
+    magic, version, records, items, size, last = _FOOTER.unpack_from(footer)
+    (crc,) = _CRC.unpack_from(footer, _FOOTER.size)
+    if (magic, version) != (_FOOTER_MAGIC, VERSION) or crc != crc32(footer[: _FOOTER.size], segment.salt):
+        return False
+    segment.records, segment.items, segment.size, segment.last = records, items, size, last
+    segment.left_items, segment.left_size = items, size
+    segment.end = segment.readable = file_size - FOOTER_SIZE
+    segment.finished = True
+    return True
+
+
+class SegmentReader:
+    """Reads a segment from front to back. `offset` may be set back to read a record again."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.offset = SEGMENT_HEADER_SIZE
+        self._fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._window = b""
+        self._window_at = 0
+
+    def close(self) -> None:
+        """Close the file. Safe twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def raw(self, offset: int, size: int) -> bytes:
+        """The bytes of the file, as they are."""
+        return os.pread(self._fd, size, offset)
+
+    def next(self, end: int, *, payload: bool) -> Frame | Damage | None:
+        """The record at `offset`, or what is there in its place; None at `end`. Moves on behind it."""
+        if self.offset >= end:
+            return None
+        try:
+            found = self._at(self.offset, end, payload=payload)
+        except OSError:
+            found = Damage(self.offset, end, "unreadable")
+        self.offset = found.end
+        return found
+
+    def _at(self, offset: int, end: int, *, payload: bool) -> Frame | Damage:
+        header = self._header(offset, end, _WINDOW if payload else RECORD_HEADER_SIZE)
+        if header is None:
+            return self._resynchronise(offset, end)
+        signal, version, crc, frame = header
+        if frame.end > end:
+            return Damage(offset, end, "torn", frame.sequence, frame.items)
+        if version != VERSION or signal is None:
+            return Damage(offset, frame.end, "wrong_version", frame.sequence, frame.items)
+        if not payload:
+            return frame
+        body = self._bytes(offset + RECORD_HEADER_SIZE, frame.size, end)
+        if len(body) < frame.size or crc32(body, self.segment.salt) != crc:
+            reason = "corrupt" if any(body) else "zero_filled"
+            return Damage(offset, frame.end, reason, frame.sequence, frame.items)
+        data = Telemetry(signal, body, frame.items)
+        return Frame(offset, frame.end, frame.sequence, frame.items, frame.size, frame.unix_nano, data)
+
+    def _header(self, offset: int, end: int, ahead: int) -> tuple[Signal | None, int, int, Frame] | None:
+        """The header at `offset`, if there is one: signal, version, CRC of the payload, and the rest."""
+        header = self._bytes(offset, RECORD_HEADER_SIZE, end, ahead)
+        if len(header) < RECORD_HEADER_SIZE or not header.startswith(_RECORD_MAGIC):
+            return None
+        (header_crc,) = _CRC.unpack_from(header, _RECORD.size)
+        if header_crc != crc32(header[: _RECORD.size], self.segment.salt):
+            return None
+        _, version, signal, _, items, size, sequence, unix_nano, crc = _RECORD.unpack_from(header)
+        frame = Frame(offset, offset + RECORD_HEADER_SIZE + size, sequence, items, size, unix_nano, None)
+        return _BY_NUMBER.get(signal), version, crc, frame
+
+    def _resynchronise(self, offset: int, end: int) -> Damage:
+        """Look for the next record behind a header that cannot be believed."""
+        zero = True
+        at = offset
+        while at < end:
+            chunk = self._bytes(at, min(_WINDOW, end - at), end)
+            if not chunk:
+                break
+            found = chunk.find(_RECORD_MAGIC, 1 if at == offset else 0)
+            if found >= 0 and self._header(at + found, end, RECORD_HEADER_SIZE) is not None:
+                zero = zero and not any(chunk[:found])
+                return Damage(offset, at + found, "zero_filled" if zero else "corrupt")
+            # On, behind what was found; or so that a magic across the edge of the chunk is seen.
+            step = found + 1 if found >= 0 else max(1, len(chunk) - len(_RECORD_MAGIC) + 1)
+            zero = zero and not any(chunk[:step])
+            at += step
+        # To the end: no telling whether it was one record or many.
+        return Damage(offset, end, "zero_filled" if zero else "torn")
+
+    def _bytes(self, offset: int, size: int, end: int, ahead: int = 0) -> bytes:
+        at = offset - self._window_at
+        if at < 0 or at + size > len(self._window):
+            wanted = min(max(size, ahead), end - offset)
+            self._window = os.pread(self._fd, wanted, offset)
+            self._window_at = offset
+            at = 0
+        return self._window[at : at + size]

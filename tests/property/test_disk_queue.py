@@ -1,0 +1,280 @@
+"""The queue on disk against a list: whatever is appended, released, broken off, damaged and started again.
+
+A crash keeps any part of what was not synced; damage flips bits, cuts, and fills with zeros. The model knows which
+records must come back, which may, and which cannot.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from collector.model.errors import RetryableError
+from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
+from collector.pipeline.batching import BatchLimits
+from collector.pipeline.disk_queue import DiskQueue, QueueStorage
+from collector.pipeline.queue import Loss
+from collector.pipeline.queue_segment import FOOTER_SIZE, RECORD_HEADER_SIZE
+from tests.support.fake_clock import FakeClock
+
+PIECES: Final = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 5)), min_size=1, max_size=4)
+ALL: Final = BatchLimits(items_min=0, bytes_max=1 << 40)
+SEGMENT_SIZE: Final = 700  # a few records
+
+
+class DiskQueues(RuleBasedStateMachine):
+    """One directory, one process after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        # In memory where there is such a place: a sync costs milliseconds, and what it does is modelled here.
+        shared = Path("/dev/shm")
+        self.directory = Path(
+            tempfile.mkdtemp(prefix="disk-queue-", dir=shared if shared.is_dir() else None)
+        )
+        self.losses: list[Loss] = []
+        self.records: dict[int, Telemetry] = {}  # all that may still be delivered
+        self.done = 0
+        self.synced = 0
+        self.reserved = 0
+        self.serial = 0
+        self.last = 0
+        self.read_upto = 0
+
+    @initialize(capacity=st.integers(1, 3000), overflow=st.sampled_from(("refuse", "drop_oldest")))
+    def make(self, capacity: int, overflow: str) -> None:
+        self.capacity = capacity
+        self.overflow = overflow
+        self.open()
+
+    def open(self) -> None:
+        self.queue = DiskQueue(
+            QueueStorage(directory=self.directory, segment_size=SEGMENT_SIZE),
+            "queue",
+            self.capacity,
+            self.clock,
+            overflow="drop_oldest" if self.overflow == "drop_oldest" else "refuse",
+            sync_release=False,
+        )
+        self.queue._log._segment_size = SEGMENT_SIZE
+        self.queue.watch(self.losses.append)
+        self.queue.open()
+        self.reserved = 0
+        self.read_upto = self.queue.released
+
+    def waiting(self) -> dict[int, Telemetry]:
+        return {number: data for number, data in self.records.items() if number > self.done}
+
+    def size(self) -> int:
+        return sum(data.size for data in self.waiting().values())
+
+    def reserve(self, size: int) -> bool:
+        taken = self.size() + self.reserved
+        lost = len(self.losses)
+        try:
+            self.queue.reserve(size)
+        except RetryableError as error:
+            assert error.reason == "queue_full"  # noqa: PT017  which of two outcomes it is depends on the model
+            assert taken
+            assert taken + size > self.capacity
+            accepted = False
+        else:
+            accepted = True
+        for loss in self.losses[lost:]:
+            assert (loss.cause, self.overflow) == ("overflow", "drop_oldest")
+            candidates = [n for n in self.waiting() if self.read_upto < n <= self.synced]
+            victims = candidates[: loss.records]
+            assert len(victims) == loss.records
+            assert loss.items == sum(self.records.pop(number).items for number in victims)
+        if accepted:
+            left = self.size() + self.reserved
+            assert not taken or left + size <= self.capacity
+        return accepted
+
+    @rule(pieces=PIECES, wait=st.booleans())
+    def append(self, pieces: list[tuple[int, int]], wait: bool) -> None:
+        """All pieces or none, behind what is there."""
+        new = []
+        for size, items in pieces:
+            self.serial += 1
+            new.append(Telemetry(Signal.LOGS, self.serial.to_bytes(4, "big") * (1 + size // 4), items))
+        if not self.reserve(sum(data.size for data in new)):
+            return
+        last = self.queue.append_all(new)
+        assert last > self.last
+        for number, data in enumerate(new, last - len(new) + 1):
+            self.records[number] = data
+        self.last = last
+        if wait:
+            self.queue.wait_durable(last)
+            self.synced = last
+
+    @rule(size=st.integers(0, 100))
+    def set_room_aside(self, size: int) -> None:
+        """A reservation that waits for other queues."""
+        if self.reserve(size):
+            self.reserved += size
+
+    @rule()
+    def give_room_back(self) -> None:
+        """Another queue was full."""
+        self.queue.cancel(self.reserved)
+        self.reserved = 0
+
+    @rule(items_min=st.integers(0, 12), items_max=st.integers(0, 12), size=st.integers(1, 300))
+    def read(self, items_min: int, items_max: int, size: int) -> None:
+        """A batch that could not have been one record longer, and not one shorter."""
+        limits = BatchLimits(items_min=items_min, items_max=items_max, bytes_max=size)
+        records = self.queue.read(self.done, limits)
+        self.synced = self.queue._log.durable_upto
+        waiting = {n: data for n, data in self.waiting().items() if n <= self.synced}
+        if not waiting:
+            assert self.synced == self.last, "it waits for the disk where only what is not on it is left"
+        numbers = list(waiting)[: len(records)]
+        assert [record.sequence for record in records] == numbers
+        assert [record.data for record in records] == [waiting[n] for n in numbers]
+        assert bool(records) == bool(waiting)
+        if records:
+            self.read_upto = max(self.read_upto, records[-1].sequence)
+        items = [data.items for data in waiting.values()]
+        sizes = [data.size for data in waiting.values()]
+
+        def totals(count: int) -> tuple[int, int]:
+            return sum(items[:count]), sum(sizes[:count])
+
+        taken = len(records)
+        assert taken <= 1 or (limits.fits(*totals(taken)) and not limits.full(*totals(taken - 1)))
+        assert taken == len(waiting) or limits.full(*totals(taken)) or not limits.fits(*totals(taken + 1))
+
+    @rule(ahead=st.integers(0, 6))
+    def release(self, ahead: int) -> None:
+        """Up to any position that may have been read."""
+        durable = self.queue._log.durable_upto
+        upto = self.done + ahead
+        before = sum(data.items for data in self.waiting().values())
+        released = self.queue.release(upto)
+        self.done = max(self.done, min(upto, durable))
+        assert released == before - sum(data.items for data in self.waiting().values())
+        self.records = self.waiting()
+
+    @rule()
+    def restart(self) -> None:
+        """In order: everything is there."""
+        self.queue.close()
+        self.open()
+        self.synced = self.last
+
+    @precondition(lambda self: self.reserved == 0)
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        """The power fails: of what was not synced any prefix may be there, with rubbish or zeros behind it."""
+        log = self.queue._log
+        durable = log.durable_upto
+        files = {s.path: (s.readable, s.base, s.sealed, s is log._active) for s in log.segments}
+        self.abandon()
+        torn = False
+        for path, (readable, base, _, _) in files.items():
+            if not path.exists():
+                continue
+            size = path.stat().st_size
+            if torn:  # its directory entry was not synced either
+                path.unlink()
+                continue
+            if base > durable + 1 and size > readable and data.draw(st.booleans()):
+                path.unlink()
+                torn = True
+                continue
+            if size > readable and any(n > durable and n >= base for n in self.records):
+                kept = data.draw(st.integers(readable, size))
+                content = path.read_bytes()[:kept]
+                if kept < size:
+                    torn = True
+                    content += data.draw(st.sampled_from((b"", bytes(9), b"\xf5OTR\x01rubbish")))
+                path.write_bytes(content)
+        self.survive(durable)
+
+    def abandon(self) -> None:
+        """What the kernel does for a process that ends."""
+        log = self.queue._log
+        for fd in {*log._unsynced, log._active_fd} - {-1}:
+            os.close(fd)
+        for cursor in self.queue._cursors():
+            cursor.close()
+        self.queue._directory.close()
+
+    def survive(self, durable: int) -> None:
+        """Start again; what was durable is there, of the rest a prefix."""
+        lost = len(self.losses)
+        self.open()
+        assert all(not loss.items for loss in self.losses[lost:])
+        found = {record.sequence: record.data for record in self.queue.read(self.done, ALL)}
+        waiting = self.waiting()
+        assert {n: d for n, d in waiting.items() if n <= durable}.items() <= found.items()
+        assert found.items() <= waiting.items()
+        unsynced = [n for n in waiting if n > durable]
+        assert [n for n in found if n > durable] == unsynced[: len([n for n in found if n > durable])]
+        self.records = found
+        self.last = self.synced = self.queue.last
+        assert self.last >= durable
+        self.read_upto = max(found, default=self.queue.released)
+
+    @precondition(lambda self: self.overflow == "refuse" and self.reserved == 0)
+    @rule(data=st.data(), kind=st.sampled_from(("flip", "zero")))
+    def damage(self, data: st.DataObject, kind: str) -> None:
+        """A file goes bad while nobody looks: what is whole is delivered, what is not is counted, to the item."""
+        self.queue.close()
+        footer_hit = False
+        paths = [p for p in sorted(self.directory.glob("queue/*.seg")) if p.stat().st_size > 200]
+        if paths:
+            path = data.draw(st.sampled_from(paths))
+            content = bytearray(path.read_bytes())
+            begin = data.draw(st.integers(0, len(content) - 1))
+            end = min(len(content), begin + data.draw(st.integers(1, 3 * RECORD_HEADER_SIZE)))
+            footer_hit = end > len(content) - FOOTER_SIZE
+            for at in range(begin, end):
+                content[at] = content[at] ^ 0x10 if kind == "flip" else 0
+            path.write_bytes(content)
+        lost = len(self.losses)
+        self.open()
+        self.synced = self.last
+        found = {record.sequence: record.data for record in self.queue.read(self.done, ALL)}
+        assert found.items() <= self.waiting().items(), "invented"
+        gone = [data for number, data in self.waiting().items() if number not in found]
+        told = self.losses[lost:]
+        items, records = sum(loss.items for loss in told), sum(loss.records for loss in told)
+        gone_items = sum(data.items for data in gone)
+        if footer_hit:  # as after a crash: what is lost together with the end cannot be counted
+            assert items <= gone_items
+            assert records <= len(gone)
+        else:
+            assert (items, records) == (gone_items, len(gone))
+        self.records = found
+        self.last = self.synced = self.queue.last
+        self.read_upto = max(found, default=self.queue.released)
+
+    @invariant()
+    def agrees(self) -> None:
+        """What the queue says of itself is true."""
+        if not hasattr(self, "queue"):
+            return
+        assert self.queue.size == self.size()
+        assert self.queue.items == sum(data.items for data in self.waiting().values())
+        assert self.queue.last >= self.queue.released
+
+    def teardown(self) -> None:
+        if hasattr(self, "queue"):
+            self.queue.close()
+        shutil.rmtree(self.directory)
+
+
+TestDiskQueues = DiskQueues.TestCase
+TestDiskQueues.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
