@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test check format bench clean
+.PHONY: help demo run test faults check format bench clean
 help:
 	@echo "make demo    start the daemon, drive it with an instrumented app, show what was stored"
 	@echo "make run     start the daemon: OTLP on 127.0.0.1:4317 and :4318, SQLite"
 	@echo "make test    run the tests"
+	@echo "make faults  break things for real, at length, and count every item"
 	@echo "make check   lint, types, layers"
 	@echo "make bench   measure"
 
@@ -32,6 +33,9 @@ run: $(VENV)/run.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+faults: $(VENV)/test.stamp
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 check: $(VENV)/check.stamp
 	$(BIN)/ruff check collector tests

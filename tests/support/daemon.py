@@ -42,12 +42,13 @@ class Daemon:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         interpreter: Sequence[str] = (),
+        launcher: Sequence[str] = (),
     ) -> Daemon:
         """Start it in `directory` with a configuration file of this text; None: with none.
 
-        `interpreter`: options of Python itself.
+        `interpreter`: options of Python itself. `launcher`: a command that becomes the one that follows it.
         """
-        command = [sys.executable, *interpreter, "-m", "collector", "run"]
+        command = [*launcher, sys.executable, *interpreter, "-m", "collector", "run"]
         if config is not None:
             path = directory / "collector.yaml"
             path.write_text(config)

@@ -1,0 +1,16 @@
+"""Every fault by name, in the order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from tests.faults import outages
+from tests.faults.outcome import Outcome
+from tests.faults.stage import Stage
+
+Fault: TypeAlias = Callable[[Stage], Outcome]
+
+FAULTS: dict[str, Fault] = {
+    **outages.FAULTS,
+}

@@ -1,0 +1,199 @@
+"""A TCP proxy that stands between the daemon and its database, and does to the connection what networks do."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# As the client library of PostgreSQL sends it: a simple query (protocol, "Message Formats", Query).
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+_CHUNK = 16 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class _Link:
+    """One client's connection and the one to the server that belongs to it."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.copying = False  # between a COPY and its COMMIT
+        self.answer_is_lost = False
+        self.held = threading.Event()
+
+    def cut(self) -> None:
+        """Reset both, as a machine does that has forgotten the connection."""
+        self.held.clear()
+        for one in (self.client, self.server):
+            with contextlib.suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+class Proxy:
+    """Passes bytes between its own `port` and a port of 127.0.0.1, as long as nothing else is asked for.
+
+    `delay_s`: every piece waits so long. `rate`: bytes per second in each direction; 0: unlimited.
+    """
+
+    def __init__(self, upstream: int) -> None:
+        self._upstream = upstream
+        self._lock = threading.Lock()
+        self._links: set[_Link] = set()
+        self._swallow = threading.Event()
+        self._plan: str | None = None
+        self._done = threading.Event()
+        self.delay_s = 0.0
+        self.rate = 0
+        self.port = 0
+        self._listener = self._listen()
+
+    # --- what can be done -------------------------------------------------------------------------------
+
+    def refuse(self) -> None:
+        """Nobody listens any more, and every connection is reset."""
+        self._stop_listening()
+        self.cut()
+
+    def restore(self) -> None:
+        """Pass everything on again. Connections that were swallowed are reset."""
+        self.delay_s, self.rate = 0.0, 0
+        if self._swallow.is_set():
+            self.cut()
+            self._swallow.clear()
+        if self._listener.fileno() < 0:
+            self._listener = self._listen()
+
+    def cut(self) -> None:
+        """Reset every connection; new ones may be made."""
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            link.cut()
+
+    def swallow(self) -> None:
+        """Half-open: nothing passes in either direction and nothing is closed."""
+        self._swallow.set()
+
+    @contextmanager
+    def once(self, plan: str) -> Iterator[Callable[[float], None]]:
+        """Do it once, to the first connection for which it fits; gives a function that waits until it is done.
+
+        `mid-copy`: reset in the middle of the rows of a COPY.
+        `stall-copy`: from the middle of a COPY nothing passes any more on this connection, and it stays open.
+        `answer`: the server gets COMMIT and executes it, the connection is reset before the client hears of it.
+        `commit`: reset before COMMIT reaches the server.
+        """
+        self._done.clear()
+        self._plan = plan
+        try:
+            yield self._wait_done
+        finally:
+            self._plan = None
+
+    def close(self) -> None:
+        """End everything."""
+        self._stop_listening()
+        self._swallow.clear()
+        self.cut()
+
+    def _wait_done(self, within_s: float) -> None:
+        assert self._done.wait(within_s), f"{self._plan!r} found no connection that it fits"
+
+    # --- passing on -------------------------------------------------------------------------------------
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen(100)
+        self.port = listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        return listener
+
+    def _stop_listening(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept, which holds it open
+        self._listener.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._upstream), timeout=10)
+            except OSError:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                client.close()
+                continue
+            server.settimeout(None)
+            link = _Link(client, server)
+            with self._lock:
+                self._links.add(link)
+            for source, target, act in (
+                (client, server, self._from_client),
+                (server, client, self._from_server),
+            ):
+                threading.Thread(target=self._pass, args=(link, source, target, act), daemon=True).start()
+
+    def _pass(
+        self,
+        link: _Link,
+        source: socket.socket,
+        target: socket.socket,
+        act: Callable[[_Link, bytes], bool],
+    ) -> None:
+        try:
+            while data := source.recv(1 if self.rate == 1 else _CHUNK):
+                if self.delay_s:
+                    time.sleep(self.delay_s)
+                if self.rate:
+                    time.sleep(len(data) / self.rate)
+                while self._swallow.is_set() or link.held.is_set():
+                    time.sleep(0.05)
+                if act(link, data):
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            link.cut()
+        finally:
+            with self._lock:
+                self._links.discard(link)
+
+    def _from_client(self, link: _Link, data: bytes) -> bool:
+        if b"FROM STDIN" in data:
+            link.copying = True
+        elif link.copying:
+            plan = None if self._done.is_set() else self._plan
+            commits = COMMIT in data
+            if plan in ("mid-copy", "stall-copy") and not commits:
+                self._done.set()
+                link.server.sendall(data[: len(data) // 2])
+                if plan == "mid-copy":
+                    link.cut()
+                else:
+                    link.held.set()
+                return False
+            if plan == "commit" and commits:
+                self._done.set()
+                link.cut()
+                return False
+            link.answer_is_lost = plan == "answer" and commits
+            link.copying = not commits
+        return True
+
+    def _from_server(self, link: _Link, data: bytes) -> bool:
+        if link.answer_is_lost:
+            self._done.set()
+            link.cut()
+            return False
+        return True

@@ -1,0 +1,259 @@
+"""`Stage`: what a fault is played on. Directories, databases, daemons and load, all gone when it is over."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from collector.model.signal import Signal
+from tests.faults.generator import Client, Plan, Request
+from tests.faults.load import Load
+from tests.faults.oracle import Verdict, judge, read_books
+from tests.faults.outcome import Outcome
+from tests.faults.stamp import stored
+from tests.support.daemon import Daemon
+from tests.support.destination import Destination, postgresql_destination, sqlite_destination
+from tests.support.eventually import eventually
+from tests.support.postgres import Server, start_server
+
+MIB = 1024 * 1024
+# Attempts come quickly, so that a fault takes seconds; otherwise a daemon as people run it.
+QUICK = ", retry_on_failure: {initial_interval: 100ms, max_interval: 500ms}"
+# A daemon with all its parts takes about 75 MiB; a batch in work and the allocator's slack come on top.
+_RSS_MAX = 260 * MIB
+
+
+@cache
+def server() -> Server:
+    """The PostgreSQL server of this process. Commits count: what it confirmed must be there after a crash."""
+    # A role without privileges must find all connections taken, and deadlocks are looked for soon.
+    return start_server(synchronous_commit="on", superuser_reserved_connections="3", deadlock_timeout="500ms")
+
+
+def stable_port() -> int:
+    """A free port that no outgoing connection takes while the daemon is between two lives."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # below Linux' range of ephemeral ports
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def config(
+    *destinations: Destination,
+    ports: tuple[int, int] = (0, 0),
+    batch: str = "{timeout: 200ms}",
+    extra: str = QUICK,
+    receiver: str = "",
+    http: str = "",
+    service: str = "",
+) -> str:
+    """A daemon's configuration: OTLP, all signals into each of `destinations`; `extra`: options of all of these."""
+    grpc_port, http_port = ports
+    names = ", ".join(destination.exporter for destination in destinations)
+    exporters = ", ".join(f"{one.exporter}: {{{one.option}{extra}}}" for one in destinations)
+    pipeline = f"{{receivers: [otlp], processors: [memory_limiter, batch], exporters: [{names}]}}"
+    return f"""
+receivers:
+  otlp:
+    protocols:
+      grpc: {{endpoint: "127.0.0.1:{grpc_port}"}}
+      http: {{endpoint: "127.0.0.1:{http_port}"{http}}}
+    {receiver}
+processors: {{memory_limiter: {{check_interval: 1s, limit_percentage: 80}}, batch: {batch}}}
+exporters: {{{exporters}}}
+service:
+  admin: {{endpoint: "127.0.0.1:0"}}
+  {service}
+  pipelines: {{traces: {pipeline}, metrics: {pipeline}, logs: {pipeline}}}
+"""
+
+
+class Stage:
+    """The things of one fault. `long`: as long as `make faults` plays it; else short, for `make test`."""
+
+    def __init__(
+        self, directory: Path, *, long: bool = False, seconds: float | None = None, rate: float | None = None
+    ) -> None:
+        self.directory = directory
+        self.long = long
+        self._seconds = seconds
+        self._rate = rate
+        self._journals = 0
+        self.peak_rss = 0
+        self.peak_disk = 0
+
+    # --- how much ---------------------------------------------------------------------------------------
+
+    def pick(self, short: int, long: int) -> int:
+        """One number or the other."""
+        return long if self.long else short
+
+    def seconds(self, short: float, long: float) -> float:
+        """How long the fault lasts, unless the command line says otherwise."""
+        return self._seconds if self._seconds is not None else long if self.long else short
+
+    def rate(self, short: float, long: float) -> float:
+        """Items per second of all clients together, unless the command line says otherwise."""
+        return self._rate if self._rate is not None else long if self.long else short
+
+    # --- databases --------------------------------------------------------------------------------------
+
+    def sqlite(self) -> Destination:
+        """A SQLite file that does not exist yet."""
+        return sqlite_destination(self.directory / "telemetry.db")
+
+    @contextmanager
+    def postgresql(self, *, timescaledb: bool = False) -> Iterator[Destination]:
+        """An empty database on `server()`; `timescaledb`: with the extension, where there is one."""
+        timescaledb = timescaledb and server().timescaledb
+        url = server().create_database(timescaledb=timescaledb)
+        try:
+            yield postgresql_destination(url, exporter="timescaledb" if timescaledb else "postgresql")
+        finally:
+            server().drop_database(url)
+
+    # --- processes --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def daemon(
+        self,
+        text: str,
+        *,
+        launcher: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[Daemon]:
+        """A daemon that is up, with its memory watched. Another may follow in the same directories."""
+        daemon = Daemon.spawn(self.directory, text, launcher=launcher, environment=environment)
+        over = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(daemon, over), daemon=True)
+        watch.start()
+        try:
+            daemon.wait_until_ready()
+            yield daemon
+        finally:
+            over.set()
+            watch.join(5)
+            daemon.kill()
+
+    def _watch(self, daemon: Daemon, over: threading.Event) -> None:
+        data = self.directory / "data"
+        while not over.wait(0.2):
+            self.peak_rss = max(self.peak_rss, peak_rss(daemon))
+            used = sum(path.stat().st_size for path in _files(data))
+            self.peak_disk = max(self.peak_disk, used)
+
+    def plan(
+        self,
+        *,
+        grpc: str,
+        http: str,
+        clients: int = 3,
+        signals: Sequence[Signal] = tuple(Signal),
+        rate: float = 0.0,
+        **options: Any,
+    ) -> Plan:
+        """What the generator does: signals and transports by turns; `rate` is that of all clients together."""
+        self._journals += 1
+        given = [
+            Client(
+                name=f"{self._journals}-{number}",
+                signal=signals[number % len(signals)].value,
+                transport=("grpc", "http")[number % 2],
+                endpoint=(grpc, http)[number % 2],
+            )
+            for number in range(clients)
+        ]
+        journal = str(self.directory / f"journal-{self._journals}")
+        return Plan(clients=given, journal=journal, rate=rate / clients, **options)
+
+    @contextmanager
+    def load(self, daemon: Daemon, **options: Any) -> Iterator[Load]:
+        """Clients of a running daemon; see `plan`."""
+        http = daemon.http.removeprefix("http://")
+        with self.load_of(self.plan(grpc=daemon.grpc, http=http, **options)) as load:
+            yield load
+
+    @contextmanager
+    def load_of(self, plan: Plan) -> Iterator[Load]:
+        """A generator with this plan."""
+        load = Load(plan)
+        try:
+            yield load
+        finally:
+            load.kill()
+
+    # --- the end ----------------------------------------------------------------------------------------
+
+    def verdict(self, requests: Sequence[Request], *destinations: Destination) -> Outcome:
+        """What the oracle says, for each of the stores."""
+        outcome = Outcome()
+        for destination in destinations:
+            outcome += self.judged(judge(requests, stored(destination.url)))
+        return outcome
+
+    def judged(self, verdict: Verdict, *, rss_max: int = _RSS_MAX) -> Outcome:
+        """The same as an outcome, with bounds checked."""
+        problems = verdict.problems()
+        if verdict.refused_stored:
+            problems.append(f"{verdict.refused_stored} stored although refused")
+        if self.peak_rss > rss_max:
+            problems.append(f"RSS {self.peak_rss // MIB} MiB of {rss_max // MIB}")
+        return Outcome(
+            runs=1,
+            acked=verdict.acked,
+            stored=verdict.stored,
+            lost=verdict.lost,
+            doubled=verdict.doubled,
+            problems=tuple(problems),
+        )
+
+
+def peak_rss(daemon: Daemon) -> int:
+    """The most memory that the process ever had, in bytes; 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for path in directory.rglob("*"):
+        if path.is_file():
+            yield path
+
+
+def caught_up(daemon: Daemon, *, within_s: float = 60.0) -> None:
+    """Wait until the queues are empty."""
+    eventually(
+        lambda: daemon.metric("collector_exporter_queue_items") == 0, within_s=within_s, what="an empty queue"
+    )
+
+
+def closed(daemon: Daemon, requests: Sequence[Request]) -> list[str]:
+    """What is wrong with the daemon's own counts, when all clients have finished and its queue is empty.
+
+    Only of a daemon that lived through all of it.
+    """
+    books = read_books(daemon)
+    problems = books.problems()
+    acked = sum(request.count - request.rejected for request in requests if request.outcome == "acked")
+    silent = sum(request.count for request in requests if request.silent)
+    if not acked <= books.accepted <= acked + silent:
+        problems.append(f"counted {books.accepted} as accepted, clients know of {acked} to {acked + silent}")
+    for exporter, enqueued in books.enqueued.items():
+        if enqueued != books.accepted:
+            problems.append(f"{exporter}: enqueued {enqueued} of {books.accepted} accepted")
+        if books.dropped[exporter]:
+            problems.append(f"{exporter}: dropped {books.dropped[exporter]}")
+    return problems

@@ -1,0 +1,17 @@
+"""Every fault in its short version; `make faults` plays the long ones and prints the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.catalogue import FAULTS
+from tests.faults.stage import Stage
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_nothing_acknowledged_is_lost_or_stored_twice(name: str, tmp_path: Path) -> None:
+    """The oracle agrees: see the fault's own docstring."""
+    outcome = FAULTS[name](Stage(tmp_path))
+    assert outcome.ok, "; ".join(outcome.problems)
