@@ -32,7 +32,7 @@ run: $(VENV)/run.stamp
 	@$(BIN)/collector run
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --max-worker-restart 0 $(PYTEST_ARGS)
 
 faults: $(VENV)/test.stamp
 	$(BIN)/python -m tests.faults $(FAULTS)
