@@ -13,6 +13,7 @@ from collector.service.config import Config, load_config
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted([ROOT / "config/collector.yaml", *(ROOT / "config/examples").glob("*.yaml")])
+DEPLOYED = sorted((ROOT / "deploy").rglob("collector.yaml"))
 SURROUNDINGS = Surroundings(
     {"HOME": "/home/me", "COLLECTOR_DATABASE": "postgresql://me:pw@db:5432/telemetry"}
 )
@@ -28,6 +29,15 @@ def test_an_example_is_valid_and_has_no_warning(file: Path) -> None:
     config = read(str(file))
     assert config.warnings == ()
     assert config.pipelines
+
+
+@pytest.mark.parametrize("file", DEPLOYED, ids=lambda file: file.parent.name)
+def test_a_deployed_configuration_is_valid(file: Path) -> None:
+    """As the manifests mount it; the connection string stands in for the file of the Secret."""
+    settings = ("exporters.timescaledb.connection_string=postgresql://me@db:5432/telemetry",)
+    config = load_config(load((str(file),), settings, SURROUNDINGS), FACTORIES)
+    assert config.warnings == ()
+    assert {str(pipeline) for pipeline in config.pipelines} == {"traces", "metrics", "logs"}
 
 
 def test_there_are_examples() -> None:
