@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import os
 import pwd
 import shutil
@@ -21,6 +22,8 @@ from typing import Any, Final
 import psycopg
 
 START_TIMEOUT_S: Final = 60.0
+_PREFIX: Final = "collector-pg-"
+_ABANDONED_AFTER_S: Final = 60.0
 _PR_SET_PDEATHSIG: Final = 1
 _libc: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -59,7 +62,11 @@ class LocalServer:
     def __init__(self, binaries: Path, *, timescaledb: bool, settings: Mapping[str, str]) -> None:
         self._settings = {**_SETTINGS, **(_TIMESCALEDB_SETTINGS if timescaledb else {}), **settings}
         self._user = _unprivileged_user()
-        self._home = Path(tempfile.mkdtemp(prefix="collector-pg-"))
+        _remove_abandoned()
+        self._home = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        # Held as long as this process lives, however it ends.
+        self._lock = (self._home / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         atexit.register(self.remove)  # for runs that end before a fixture can
         self._home.chmod(0o755)
         self._binaries = self._readable(binaries)
@@ -114,6 +121,7 @@ class LocalServer:
         """Stop and delete everything."""
         self.stop(immediately=True)
         atexit.unregister(self.remove)
+        self._lock.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _initialise(self) -> None:
@@ -177,6 +185,17 @@ def _unprivileged_user() -> pwd.struct_passwd | None:
     with contextlib.suppress(KeyError):
         return pwd.getpwnam("postgres")
     return pwd.getpwnam("nobody")
+
+
+def _remove_abandoned() -> None:
+    """Delete what is left of runs that were killed; their servers have ended with them."""
+    for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - home.stat().st_ctime < _ABANDONED_AFTER_S:
+                continue
+            with (home / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(home, ignore_errors=True)
 
 
 def _free_port() -> int:
