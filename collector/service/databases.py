@@ -41,12 +41,14 @@ def database_info(name: str, exporter: object, config: Any) -> dict[str, object]
     }
     try:
         schema = store.schema_status()
+        arrival = store.arrival() if schema.usable else ""
     except TelemetryError as error:
         # The reason is one of a few words; a driver's message could quote the connection string.
         return info | {"reachable": False, "reason": error.reason}
     return info | {
         "reachable": True,
         "edition": store.edition,
+        **({"rows_are_stored": arrival} if arrival else {}),
         "schema": {
             "current": schema.current,
             "expected": schema.expected,

@@ -78,15 +78,28 @@ class TableStats:
     compressed_chunks: int | None = None
     bytes_before_compression: int | None = None
     bytes_after_compression: int | None = None
+    # What all rows would take uncompressed and without indexes, estimated from a sample: of rows that were
+    # compressed as they arrived, nothing else can be said.
+    bytes_as_rows: int | None = None
     oldest_unix_nano: int | None = None  # facts only
     newest_unix_nano: int | None = None
 
     @property
     def compression_ratio(self) -> float | None:
-        """How many times smaller compression made what it has compressed."""
-        if not self.bytes_before_compression or not self.bytes_after_compression:
-            return None
-        return self.bytes_before_compression / self.bytes_after_compression
+        """How many times smaller compression made what it has compressed.
+
+        As recorded if it was; else `bytes_as_rows` against the table as it is, with its indexes.
+        """
+        if self.compression_recorded:
+            return (self.bytes_before_compression or 0) / (self.bytes_after_compression or 1)
+        if self.compressed_chunks and self.bytes_as_rows and self.bytes:
+            return self.bytes_as_rows / self.bytes
+        return None
+
+    @property
+    def compression_recorded(self) -> bool:
+        """Whether the sizes before and after are known, because rows were stored first and compressed later."""
+        return bool(self.bytes_before_compression and self.bytes_after_compression)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,13 @@ class Store(Protocol):
         """What it is exactly, for people: `SQLite 3.46`, `PostgreSQL 18.6 with TimescaleDB 2.29.2 (full)`.
 
         Known after `open`.
+        """
+        ...
+
+    def arrival(self) -> str:
+        """How rows are stored as they arrive, for people: `compressed on arrival`; "" where there is one way only.
+
+        Asks the database if that is not known yet, and may write to it and roll back. Raises as `position`.
         """
         ...
 

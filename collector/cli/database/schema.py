@@ -88,6 +88,9 @@ def status(target: Target, output_format: Format) -> None:
         "pending": [f"{migration.version:04d} {migration.name}" for migration in schema.pending],
         "usable": schema.usable,
     }
+    arrival = target.store.arrival() if schema.usable else ""
+    if arrival:
+        facts["rows_are_stored"] = arrival
     positions = _positions(target) if schema.current else []
     match output_format:
         case "json":

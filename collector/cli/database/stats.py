@@ -18,6 +18,11 @@ def _iso(unix_nano: int | None) -> str | None:
     return None if unix_nano is None else iso(unix_nano)
 
 
+def _ratio(table: TableStats) -> str:
+    ratio = table.compression_ratio
+    return "" if ratio is None else f"{'' if table.compression_recorded else '~'}{ratio:.1f} : 1"
+
+
 _COLUMNS = (
     Column("table", lambda t: t.table),
     Column("rows", lambda t: t.rows, lambda t: f"{'' if t.exact else '~'}{human.count(t.rows)}", right=True),
@@ -32,7 +37,7 @@ _COLUMNS = (
     Column(
         "compression_ratio",
         lambda t: t.compression_ratio,
-        lambda t: "" if t.compression_ratio is None else f"{t.compression_ratio:.1f} : 1",
+        _ratio,
         right=True,
     ),
     Column("oldest", lambda t: _iso(t.oldest_unix_nano), lambda t: human.time(t.oldest_unix_nano)),
@@ -64,6 +69,7 @@ def stats(target: Target, output_format: Format) -> None:
 def _extra(table: TableStats) -> dict[str, object]:
     return {
         "compression_ratio": table.compression_ratio,
+        "compression_recorded": table.compression_recorded,
         "oldest": _iso(table.oldest_unix_nano),
         "newest": _iso(table.newest_unix_nano),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from collector.config.option import option
 from collector.config.types import Duration
@@ -12,7 +13,7 @@ from collector.storage.postgresql.config import DatabaseConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompressionConfig:
-    """TimescaleDB's own compression policy. Full edition only; the Apache edition stores uncompressed."""
+    """Compression by TimescaleDB. Full edition only; the Apache edition stores uncompressed."""
 
     enabled: bool = option(True, doc="false removes the policy; what is compressed stays so.")
     after: Duration = option(
@@ -20,6 +21,11 @@ class CompressionConfig:
         doc="A chunk is compressed so long after the time that it holds has passed.",
         minimum=60.0,
         aliases=("compress_after",),
+    )
+    on_arrival: Literal["auto", "off"] = option(
+        "auto",
+        doc="auto: what arrives is stored compressed at once, where the server can (about TimescaleDB 2.21); the "
+        "policy merges it later. off: it is stored as rows, until the policy compresses them.",
     )
 
 

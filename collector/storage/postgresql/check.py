@@ -11,30 +11,18 @@ import psycopg
 from collector.model.errors import TelemetryError
 from collector.pipeline.component import CheckStep
 from collector.storage.postgresql import schema
+from collector.storage.postgresql.arrival import find_arrival
+from collector.storage.postgresql.arrival_check import sample_row
 from collector.storage.postgresql.connections import Connection, Connections
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.partitions import create_partitions
 from collector.storage.postgresql.schema import Database, layout_problem
 from collector.storage.postgresql.writing import copy_facts, insert_dimensions, lock_position, put_position
-from collector.storage.rows import Row
-from collector.storage.tables import DIMENSIONS, FACTS, POSITIONS, Kind, Table
+from collector.storage.tables import DIMENSIONS, FACTS, POSITIONS
 
 _HOST: Final = "localhost"
 _PORT: Final = "5432"
 _CONNECT_TIMEOUT_S: Final = 5.0
-_SAMPLE: Final[dict[Kind, Any]] = {
-    Kind.INT16: 0,
-    Kind.INT32: 0,
-    Kind.INT64: 0,
-    Kind.UINT64: 0,
-    Kind.FLOAT64: 0.0,
-    Kind.BOOL: False,
-    Kind.TEXT: "",
-    Kind.JSON: "{}",
-    Kind.UUID: bytes(16),
-    Kind.UINT64_ARRAY: (0,),
-    Kind.FLOAT64_ARRAY: (0.0,),
-}
 
 
 class _FailedError(Exception):
@@ -182,22 +170,17 @@ def _write(connection: Connection, database: Database, options: StoreOptions, no
     name = options.schema
     queue_id = _one(connection, "SELECT gen_random_uuid()", ())
     with connection.transaction(force_rollback=True):
-        insert_dimensions(connection, name, {table: [_row(table, 0)] for table in DIMENSIONS})
+        insert_dimensions(connection, name, {table: [sample_row(table, 0)] for table in DIMENSIONS})
         for table in FACTS:
             now = now_unix_nano // 1000
             if database.layout is Layout.PARTITIONS:
                 interval = round(options.chunk_interval_s) * 1_000_000
                 create_partitions(connection, name, table, [now], interval)
-            copy_facts(connection, name, table, [_row(table, now)])
+            copy_facts(connection, name, table, [sample_row(table, now)])
         put_position(connection, name, queue_id, lock_position(connection, name, queue_id), 1)
-    return f"a row in each of {len(DIMENSIONS) + len(FACTS) + 1} tables, and nothing is left of it"
-
-
-def _row(table: Table, now: int) -> Row:
-    return tuple(
-        now if column.kind is Kind.TIME else None if column.nullable else _SAMPLE[column.kind]
-        for column in table.columns
-    )
+    arrival = find_arrival(connection, database, options, None)
+    stored = "" if database.layout is Layout.PARTITIONS else f"; rows are stored {arrival.description}"
+    return f"a row in each of {len(DIMENSIONS) + len(FACTS) + 1} tables, and nothing is left of it{stored}"
 
 
 def _one(connection: Connection, statement: Any, params: tuple[Any, ...]) -> Any:

@@ -39,6 +39,7 @@ class StoreOptions:
     chunk_interval_s: float = DAY_S
     # TimescaleDB's own policies, on its full edition. Not named or None: what the database has, stays; 0: none.
     compress_after_s: float | None = None
+    compress_on_arrival: bool = True  # where the server can
     retention_s: Mapping[Signal, float] = field(default_factory=dict)
     rollup_retention_s: float | None = None
     connections_max: int = 2

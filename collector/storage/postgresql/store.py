@@ -20,6 +20,7 @@ from collector.pipeline.component import CheckStep
 from collector.storage.dimensions import DimensionWriter
 from collector.storage.positions import QUEUE_FORGOTTEN_AFTER_S, must_write
 from collector.storage.postgresql import policies, reading, schema, writing
+from collector.storage.postgresql.arrival import Arrival, find_arrival
 from collector.storage.postgresql.check import check
 from collector.storage.postgresql.chunks import drop_chunks_before
 from collector.storage.postgresql.connections import Connection, Connections
@@ -84,6 +85,8 @@ class PostgresqlStore:
         # What was found behind the connections; all of it is forgotten when one is opened.
         self._database: Database | None = None
         self._partitions: dict[Table, list[Partition]] = {}
+        self._arrival: Arrival | None = None
+        self._arrival_before: Arrival | None = None  # as found behind connections since closed
         self._edition = "PostgreSQL"
 
     @classmethod
@@ -109,6 +112,14 @@ class PostgresqlStore:
     def layout(self) -> Layout | None:
         """How the tables are cut by time; None while that is not known."""
         return self._database.layout if self._database else None
+
+    def arrival(self) -> str:
+        """See `Store`."""
+        with self._session() as connection:
+            database = self._usable(connection)
+            if database.layout is None:
+                return ""
+            return self._find_arrival(connection, database).description
 
     def open(self) -> None:
         """See `Store`. A server that is away or refuses us may change its mind: that is retryable.
@@ -149,7 +160,9 @@ class PostgresqlStore:
     def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
         """See `Store`."""
         with self._session() as connection:
-            layout = self._usable(connection).require_usable(self.options)
+            database = self._usable(connection)
+            layout = database.require_usable(self.options)
+            arrival = self._find_arrival(connection, database)
             encoded = self._write_dimensions(connection, encoded)
             if layout is Layout.PARTITIONS:
                 self._make_room(connection, encoded)
@@ -158,8 +171,10 @@ class PostgresqlStore:
                 stored = writing.lock_position(connection, self.options.schema, queue_id)
                 if not must_write(stored, queue_id=queue_id, start=start, end=end):
                     return False
-                for table, rows in encoded.facts.items():
-                    writing.copy_facts(connection, self.options.schema, table, rows)
+                counts = {table: len(rows) for table, rows in encoded.facts.items()}
+                for table, parameters in arrival.steps(counts):
+                    writing.set_local(connection, parameters)
+                    writing.copy_facts(connection, self.options.schema, table, encoded.facts[table])
                 if not writing.put_position(connection, self.options.schema, queue_id, stored, end):
                     raise RetryableError(f"queue {queue_id} is written by somebody else", reason="position")
         return True
@@ -256,6 +271,7 @@ class PostgresqlStore:
         with self._session() as connection:
             database = self._usable(connection)
             layout = database.require_usable(self.options)
+            self._arrival = None  # somebody may have changed the tables' compression
             if not schema.owns_tables(connection, self.options.schema):
                 return Maintenance()
             if self._has_policies(database):
@@ -281,6 +297,7 @@ class PostgresqlStore:
                 yield connection
         except psycopg.Error as error:
             self._database = None  # whatever it was, look again before the next write
+            self._arrival = None
             with self._lock:
                 self._partitions.clear()
             raise classify(error) from error
@@ -294,6 +311,7 @@ class PostgresqlStore:
 
     def _forget(self) -> None:
         self._database = None
+        self._arrival = None
         self._dimensions.forget()
         with self._lock:
             self._partitions.clear()
@@ -317,6 +335,14 @@ class PostgresqlStore:
             except PermanentError as error:
                 raise SchemaError(str(error)) from error
         return database
+
+    def _find_arrival(self, connection: Connection, database: Database) -> Arrival:
+        """How rows are to be stored here. Found out once per connection, and checked once per start of the server."""
+        arrival = self._arrival
+        if arrival is None:
+            arrival = find_arrival(connection, database, self.options, self._arrival_before)
+            self._arrival = self._arrival_before = arrival
+        return arrival
 
     @staticmethod
     def _has_policies(database: Database) -> bool:

@@ -80,6 +80,10 @@ class SqliteStore:
         """See `Store`."""
         return f"SQLite {sqlite3.sqlite_version}"
 
+    def arrival(self) -> str:
+        """See `Store`: there is one way."""
+        return ""
+
     def open(self) -> None:
         """See `Store`. A file that does not exist is no error yet: `migrate` makes it."""
         if self.path is None or self.path.exists():
