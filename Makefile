@@ -47,7 +47,11 @@ format: $(VENV)/check.stamp
 	$(BIN)/ruff format collector tests
 	$(BIN)/ruff check --fix collector tests
 
-bench: $(VENV)/test.stamp
+$(VENV)/bench.stamp: pyproject.toml $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/bench.stamp
 	$(BIN)/python -m tests.bench $(BENCH)
 
 clean:

@@ -81,6 +81,11 @@ class LocalServer:
         """URL of the database `postgres`, as its superuser."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the postmaster; None while it does not run."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start, and return when it takes connections. Keeps its port from one start to the next."""
         if not self._initialised:
