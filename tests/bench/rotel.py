@@ -39,7 +39,7 @@ def running() -> Iterator[Rotel | None]:
         return
     grpc, http = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}"
     command = [
-        *(binary, "start", "--exporter", "blackhole"),
+        *(str(binary), "start", "--exporter", "blackhole"),
         *("--otlp-grpc-endpoint", grpc, "--otlp-http-endpoint", http),
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
