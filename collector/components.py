@@ -34,7 +34,9 @@ EXPORTERS: Final[Mapping[str, str]] = {
     "sqlite": "collector.exporters.sqlite.factory",
     "timescaledb": "collector.exporters.timescaledb.factory",
 }
-EXTENSIONS: Final[Mapping[str, str]] = {}
+EXTENSIONS: Final[Mapping[str, str]] = {
+    "file_storage": "collector.extensions.file_storage.factory",
+}
 
 FactoryT = TypeVar("FactoryT")
 
@@ -111,7 +113,6 @@ INSTEAD: Final[Mapping[str, Mapping[str, str]]] = {
         "zpages": "remove it: see /healthz and /metrics of 'service.admin'",
         "pprof": "remove it: it profiles Go",
         "memory_limiter": "use the processor 'memory_limiter'",
-        "file_storage": "remove it: sending queues are in memory",
         "basicauth": "listen on loopback, or put a proxy in front",
         "bearertokenauth": "listen on loopback, or put a proxy in front",
         "oidc": "listen on loopback, or put a proxy in front",

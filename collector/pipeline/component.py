@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from collector.pipeline.admission import ByteBudget
     from collector.pipeline.batching import BatchLimits
+    from collector.pipeline.disk_queue import QueueStorage
     from collector.pipeline.observe import Meters
 
 
@@ -255,6 +256,8 @@ class ExtensionFactory:
     type_name: str
     config: type[Any]
     create: Callable[[Settings, Any], Component]
+    # An extension in which sending queues can be kept says where.
+    queue_storage: Callable[[Any], QueueStorage] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -238,7 +238,8 @@ class DiskQueue:
 
     def _read(self, after: int, limits: BatchLimits) -> list[Record]:
         with self._consuming:
-            self._reader.seek(after, self._log.segments)
+            for segment in self._reader.seek(after, self._log.segments):
+                self._examine(segment)
             records = self._collect(after, limits)
             if records:
                 self._read_upto = max(self._read_upto, records[-1].sequence)
@@ -371,6 +372,8 @@ class DiskQueue:
                 for sequence in range(max(segment.base, self._released + 1), segment.last + 1)
             )
         self._set_aside(segment, found)
+        if not missing and not items:
+            return  # what is damaged had been delivered
         self._watcher(
             Loss(
                 cause="damaged",

@@ -14,7 +14,8 @@ it sees will count a refused request again when it is retried.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from collector.model.telemetry import Telemetry
@@ -23,6 +24,11 @@ from collector.pipeline.component import Consumer
 
 class Reservation(Protocol):
     """Room in one queue for one piece of telemetry."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether `wait` may take its time."""
+        ...
 
     def append(self) -> None:
         """Put it in. Never fails for want of room.
@@ -55,8 +61,13 @@ class Handover:
         """Take part."""
         self._reservations.append(reservation)
 
-    def complete(self) -> None:
-        """Append everywhere, then wait everywhere, so that the waits overlap."""
+    @property
+    def waits(self) -> bool:
+        """Whether `wait` may take its time: a thread that must not wait leaves it to another."""
+        return any(reservation.waits for reservation in self._reservations)
+
+    def append(self) -> None:
+        """Append everywhere, without waiting."""
         appended = 0
         try:
             for reservation in self._reservations:
@@ -65,6 +76,9 @@ class Handover:
         finally:
             for reservation in self._reservations[appended:]:
                 reservation.cancel()
+
+    def wait(self) -> None:
+        """Wait everywhere. May be called again, by others as well: see `Reservation.wait`."""
         for reservation in self._reservations:
             reservation.wait()
 
@@ -90,6 +104,23 @@ def hand_over(reservation: Reservation) -> None:
     reservation.wait()
 
 
+@contextmanager
+def handing_over() -> Iterator[Handover]:
+    """Open a handover for this thread: at the end everything is appended, or nothing if the body raises.
+
+    Nothing is waited for: that is `Handover.wait`.
+    """
+    handover = _running.handover = Handover()
+    try:
+        yield handover
+    except BaseException:
+        handover.cancel()
+        raise
+    finally:
+        _running.handover = None
+    handover.append()
+
+
 class Fanout:
     """A consumer that passes on to several: the pipelines of a receiver, or the exporters of a pipeline."""
 
@@ -98,20 +129,14 @@ class Fanout:
 
     def consume(self, data: Telemetry, /) -> None:
         """See `Consumer`. The first branch that raises decides; then no queue has taken anything."""
-        if _running.handover is not None:  # a fan-out before this one completes or cancels
+        if _running.handover is not None:  # whoever has opened it completes or cancels
             for consumer in self._consumers:
                 consumer.consume(data)
             return
-        handover = _running.handover = Handover()
-        try:
+        with handing_over() as handover:
             for consumer in self._consumers:
                 consumer.consume(data)
-        except BaseException:
-            handover.cancel()
-            raise
-        finally:
-            _running.handover = None
-        handover.complete()
+        handover.wait()
 
 
 def fan_out(consumers: Sequence[Consumer]) -> Consumer:

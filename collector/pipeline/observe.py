@@ -168,6 +168,13 @@ class Meters:
             "exporter",
             "data_type",
         )
+        self.exporter_queue_lost = counter(
+            "collector_exporter_queue_lost_records",
+            "Records (parts of requests) that the sending queue lost by itself, by cause.",
+            "exporter",
+            "otel_signal",
+            "cause",
+        )
         self.database_pool = gauge(
             "collector_database_pool_connections", "Connections, by state.", "exporter", "state"
         )
@@ -214,6 +221,10 @@ class ExporterMeters:
         """Count items that leave the queue without being delivered."""
         self._meters.exporter_dropped.labels(*self._labels, reason).inc(items)
         self._send_failed.inc(items)
+
+    def queue_lost(self, cause: str, records: int) -> None:
+        """Count records that the queue lost by itself; their items are counted by `dropped`."""
+        self._meters.exporter_queue_lost.labels(*self._labels, cause).inc(records)
 
     def retried(self, reason: str) -> None:
         """Count an attempt that will be repeated."""

@@ -46,19 +46,32 @@ class Cursor:
             self.close()
             self.segment = None
 
-    def seek(self, after: int, segments: Sequence[Segment]) -> None:
-        """Move to the first record behind position `after`. Costs nothing where the cursor is there already."""
+    def seek(self, after: int, segments: Sequence[Segment]) -> list[Segment]:
+        """Move to the first record behind position `after`. Costs nothing where the cursor is there already.
+
+        Returns:
+            Segments in which damage was met on the way.
+        """
+        damaged: list[Segment] = []
         if after == self._after and after:
-            return
-        self.close()
-        bases = [segment.base for segment in segments if segment.base <= after + 1]
-        self.segment = None
-        self._passed = bases[-1] - 1 if bases else 0
-        self._after = after
+            return damaged
+        self._go_before(after, segments)
         while (found := self.next(segments, payload=False)) is not None:
-            if isinstance(found, Frame) and found.sequence > after:
+            if isinstance(found, Damage):
+                if self.segment is not None:
+                    damaged.append(self.segment)
+            elif found.sequence > after:
                 self.back(found)
                 break
+        self._after = after
+        return damaged
+
+    def _go_before(self, after: int, segments: Sequence[Segment]) -> None:
+        """Go to the beginning of the segment that holds what is behind position `after`."""
+        self.close()
+        self.segment = None
+        bases = [segment.base for segment in segments if segment.base <= after + 1]
+        self._passed = bases[-1] - 1 if bases else 0
         self._after = after
 
     def next(self, segments: Sequence[Segment], *, payload: bool) -> Frame | Damage | None:

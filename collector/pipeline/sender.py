@@ -14,7 +14,6 @@ import enum
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
@@ -22,13 +21,21 @@ from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 from collector.pipeline.backoff import Backoff
 from collector.pipeline.batching import BatchLimits
-from collector.pipeline.component import Batch, Exporter, Settings, State, Thread, TransactionalExporter
+from collector.pipeline.component import (
+    Batch,
+    Consumer,
+    Exporter,
+    Settings,
+    State,
+    Thread,
+    TransactionalExporter,
+)
 from collector.pipeline.fanout import hand_over
 from collector.pipeline.observe import ExporterMeters
-from collector.pipeline.queue import Record, SendingQueue
-from collector.pipeline.sender_config import SenderConfig
+from collector.pipeline.queue import Loss, Record, SendingQueue
+from collector.pipeline.sender_config import Ack, SenderConfig
 
-__all__ = ["Sender", "SenderConfig"]
+__all__ = ["Ack", "Sender", "SenderConfig"]
 
 # How long the thread sleeps when nothing is waiting. What arrives wakes it.
 _IDLE_S: Final = 60.0
@@ -37,6 +44,11 @@ _BUG_ATTEMPTS_MAX: Final = 3
 # How long `shutdown` drains when nobody said, and waits beyond the deadline for an attempt that is under way.
 _DRAIN_S: Final = 5.0
 _LAST_ATTEMPT_S: Final = 1.0
+# How long a client waits for `stored` before it is asked to come again: less than the 10 s after which an SDK gives
+# up by itself (OpenTelemetry specification, "OTLP Exporter Configuration", timeout).
+_STORED_WAIT_S: Final = 8.0
+# Records given up lately, so that whoever waits for them learns of it.
+_GIVEN_UP_MAX: Final = 1000
 
 
 class _Phase(enum.Enum):
@@ -72,6 +84,8 @@ class Sender:
         self._meters = ExporterMeters(settings.meters, str(settings.id), signal, queue)
         # Guards the counters and the phase: an item is counted in the moment it changes hands.
         self._ledger = threading.Lock()
+        self._settled = threading.Condition(self._ledger)  # the position has moved, or the phase has ended
+        self._given_up: deque[tuple[int, int, str]] = deque(maxlen=_GIVEN_UP_MAX)  # first, last, why
         self._phase = _Phase.RUNNING
         self._thread: Thread | None = None
         self._wake = threading.Event()
@@ -87,11 +101,24 @@ class Sender:
         # Whether the destination may hold more than `_position` says: after a restart, or after an attempt that
         # failed when the destination had committed already. It is asked before anything is sent again.
         self._doubtful = queue.durable
+        # The end of what this process, or one before it, may have sent.
+        self._attempted = queue.last
+        self._first = True  # nothing was sent by this process
+        self._opening = False
+        queue.watch(self._lost)
 
     # --- taking over ------------------------------------------------------------------------------------
 
+    def entry(self, ack: Ack) -> Consumer:
+        """The way in for a pipeline whose clients are answered when their data is as safe as `ack` says."""
+        return _Entry(self, ack)
+
     def consume(self, data: Telemetry, /) -> None:
         """Take `data` over: see `Consumer`. Behind a `Fanout`, room is reserved and the rest follows later."""
+        self.take(data, "disk")
+
+    def take(self, data: Telemetry, ack: Ack) -> None:
+        """The same, for an acknowledgement of level `ack`."""
         if not data.items:
             return
         pieces = self._pieces(data)
@@ -103,7 +130,7 @@ class Sender:
         except RetryableError:
             self._meters.enqueue_failed.inc(data.items)
             raise
-        hand_over(_Reservation(self._queue, pieces, size, self._append))
+        hand_over(_Reservation(self, self._queue, pieces, size, ack))
 
     def _pieces(self, data: Telemetry) -> list[Telemetry]:
         if not self._limits.items_max or data.items <= self._limits.items_max:
@@ -112,7 +139,8 @@ class Sender:
 
         return split(data, self._limits.items_max)
 
-    def _append(self, pieces: list[Telemetry], size: int) -> int:
+    def append(self, pieces: list[Telemetry], size: int) -> int:
+        """Put in what has been reserved; return the last sequence number. For `_Reservation`."""
         with self._ledger:
             if self._phase is _Phase.CLOSED:
                 self._queue.cancel(size)
@@ -126,10 +154,53 @@ class Sender:
             self._wake.set()
         return last
 
+    def wait_stored(self, first: int, last: int) -> None:
+        """Return when the records `first` to `last` are delivered.
+
+        Raises:
+            RetryableError: they are not yet (`not_stored_yet`). They are still in the queue.
+            PermanentError: they were given up.
+        """
+        deadline = self._clock.monotonic() + _STORED_WAIT_S
+        with self._settled:
+            while self._position < last:
+                left_s = deadline - self._clock.monotonic()
+                if self._phase is _Phase.CLOSED:
+                    raise _shutting_down()
+                if left_s <= 0:
+                    raise RetryableError(
+                        f"it is queued for {self._settings.id}, but not stored yet", reason="not_stored_yet"
+                    )
+                self._settled.wait(left_s)
+            for begin, end, why in self._given_up:
+                if begin <= last and first <= end:
+                    raise PermanentError(f"{self._settings.id} refused it: {why}", reason="given_up")
+
+    def _lost(self, loss: Loss) -> None:
+        """The queue lost something by itself: see `SendingQueue.watch`."""
+        if self._opening:  # an earlier process had counted it as enqueued
+            self._meters.enqueued.inc(loss.items)
+        if loss.items:
+            self._meters.dropped(loss.cause, loss.items)
+        self._meters.queue_lost(loss.cause, loss.records)
+        self._log.error(
+            "The sending queue lost records.",
+            why=loss.message,
+            cause=loss.cause,
+            detail=loss.detail,
+            records=loss.records,
+            items=loss.items,
+        )
+
     # --- life -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread."""
+        """Open the queue, and start the thread."""
+        self._opening = True
+        self._queue.open()
+        self._opening = False
+        self._position = self._queue.released
+        self._attempted = self._queue.last
         self._meters.enqueued.inc(self._queue.items)  # left by an earlier process, if the queue is durable
         self._settings.report(State.OK, "nothing sent yet")
         self._thread = self._settings.spawn(f"{self._settings.id}/{self._signal.value}", self._run)
@@ -153,6 +224,7 @@ class Sender:
             if self._phase is _Phase.CLOSED:
                 return
             self._phase = _Phase.CLOSED
+            self._settled.notify_all()
             left = self._queue.items
             if left and not self._queue.durable:
                 self._queue.release(self._queue.last)
@@ -233,10 +305,35 @@ class Sender:
             self._log.error("Could not ask for the position: this is a bug.", exc_info=error)
             self._postpone(f"{type(error).__name__} while asking for the position", "internal_error", None)
         else:
-            self._doubtful = False
-            if position is not None and position > self._position:
+            if position is not None and position > self._attempted:
+                self._leave_to_others(position)
+            elif position is not None and position > self._position:
                 self._settle(position, None)
                 self._recovered()
+            self._doubtful = False
+
+    def _leave_to_others(self, position: int) -> None:
+        """The destination holds more of this queue than was ever sent from here: there are two of it.
+
+        Either this one is an older copy of a directory, and what was in it when this process began was sent by the
+        other one; or the other one is a copy of this, and what the positions say is not about our records. Under a
+        new id, the rest of ours is told apart.
+        """
+        queue_id = self._queue.id
+        try:
+            self._queue.renew()
+        except RetryableError as error:
+            self._postpone(str(error), error.reason, error.retry_after_s)
+            return
+        self._log.error(
+            "Another queue has sent under this queue's id: its directory was copied or restored. It has a new id now.",
+            queue_id=str(queue_id),
+            new_queue_id=str(self._queue.id),
+            position=position,
+            expected_at_most=self._attempted,
+        )
+        if self._first and self._attempted > self._position:
+            self._settle(self._attempted, None)
 
     def _attempt(self, part: tuple[Record, ...]) -> None:
         """Make one attempt at `part`, and decide what becomes of it."""
@@ -247,6 +344,8 @@ class Sender:
             part[0].sequence - 1,
             part[-1].sequence,
         )
+        self._attempted = max(self._attempted, batch.end)
+        self._first = False
         began = self._clock.monotonic()
         try:
             self._exporter.export(batch)
@@ -307,6 +406,8 @@ class Sender:
         self._work.extendleft((part[middle:], part[:middle]))
 
     def _drop(self, part: tuple[Record, ...], message: str, reason: str) -> None:
+        with self._ledger:
+            self._given_up.append((part[0].sequence, part[-1].sequence, message))
         items = self._settle(part[-1].sequence, reason)
         self._log.error("Dropped.", why=message, reason=reason, items=items)
 
@@ -315,14 +416,13 @@ class Sender:
         with self._ledger:
             if self._phase is _Phase.CLOSED:  # an attempt outlived the shutdown, which has counted already
                 return 0
-            before = self._queue.items
-            self._queue.release(upto)
-            items = before - self._queue.items
+            items = self._queue.release(upto)
             if dropped is None:
                 self._meters.sent.inc(items)
             else:
                 self._meters.dropped(dropped, items)
-        self._position = upto
+            self._position = upto
+            self._settled.notify_all()
         while self._work and self._work[0][-1].sequence <= upto:
             self._work.popleft()
         if self._work and self._work[0][0].sequence <= upto:
@@ -330,29 +430,45 @@ class Sender:
         return items
 
 
+class _Entry:
+    """See `Sender.entry`."""
+
+    __slots__ = ("_ack", "_sender")
+
+    def __init__(self, sender: Sender, ack: Ack) -> None:
+        self._sender = sender
+        self._ack = ack
+
+    def consume(self, data: Telemetry, /) -> None:
+        self._sender.take(data, self._ack)
+
+
 class _Reservation:
     """Room in a sender's queue: see `fanout.Reservation`."""
 
-    __slots__ = ("_append", "_last", "_pieces", "_queue", "_size")
+    __slots__ = ("_ack", "_first", "_last", "_pieces", "_queue", "_sender", "_size", "waits")
 
     def __init__(
-        self,
-        queue: SendingQueue,
-        pieces: list[Telemetry],
-        size: int,
-        append: Callable[[list[Telemetry], int], int],
+        self, sender: Sender, queue: SendingQueue, pieces: list[Telemetry], size: int, ack: Ack
     ) -> None:
+        self._sender = sender
         self._queue = queue
         self._pieces = pieces
         self._size = size
-        self._append = append
-        self._last = 0
+        self._ack = ack
+        self._first = self._last = 0
+        self.waits = ack == "stored" or (ack == "disk" and queue.durable)
 
     def append(self) -> None:
-        self._last = self._append(self._pieces, self._size)
+        self._last = self._sender.append(self._pieces, self._size)
+        self._first = self._last - len(self._pieces) + 1
+        self._pieces = []  # the request may be remembered for long, its bytes are the queue's
 
     def wait(self) -> None:
-        self._queue.wait_durable(self._last)
+        if self._ack == "disk":
+            self._queue.wait_durable(self._last)
+        elif self._ack == "stored":
+            self._sender.wait_stored(self._first, self._last)
 
     def cancel(self) -> None:
         self._queue.cancel(self._size)

@@ -16,6 +16,9 @@ from collector.pipeline.batching import BatchLimits
 
 _MIB: Final = 1024 * 1024
 
+# What a client may believe when it is answered: its data is in this process, on this machine's disk, or delivered.
+Ack = Literal["memory", "disk", "stored"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueBatchConfig:
@@ -62,6 +65,17 @@ class SendingQueueConfig:
     batch: QueueBatchConfig | None = option(
         None, doc="When waiting items are sent. Left out: as the pipeline's `batch` processor says."
     )
+    storage: str | None = option(
+        None,
+        doc="A `file_storage` extension: the queue is on disk, and what is in it outlives the process. Left out: it "
+        "is in memory.",
+        example="file_storage",
+    )
+    overflow: Literal["refuse", "drop_oldest"] = option(
+        "refuse",
+        doc="What a full queue does: `refuse` asks clients to send again later; `drop_oldest` deletes what has waited "
+        "longest, and counts it.",
+    )
     enabled: bool = option(True, doc="Must be true: batching and retry work on the queue.")
     block_on_overflow: bool = option(
         False, doc="Must be false: a full queue makes clients retry, it does not make them wait."
@@ -71,7 +85,6 @@ class SendingQueueConfig:
     )
     UNSUPPORTED: ClassVar = (
         Unsupported("num_consumers", "one thread per signal sends; batches keep it busy", harmless=True),
-        Unsupported("storage", "the queue would be on disk and survive a restart"),
     )
 
     def validate(self) -> Iterator[Invalid]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from collector.pipeline.sender_config import Ack
 from collector.version import version_text
 
 
@@ -48,14 +50,23 @@ class Banner:
         return "\n".join(lines)
 
 
-def guarantee(interval_s: float, *, durable: bool) -> str:
-    """What an app may believe when its request was answered with 200 or OK."""
+_MEANING: Final[Mapping[Ack, str]] = {
+    "stored": "your data is stored where it was to go.",
+    "disk": "your data is on this disk, and is stored {soon} while the destination is up.",
+    "memory": "your data is in this process's memory, and is stored {soon} while the destination is up; "
+    "a stop drains it, a crash in between loses it.",
+}
+
+
+def guarantee(interval_s: float, acks: Mapping[str, Ack]) -> str:
+    """What an app may believe when its request was answered with 200 or OK; `acks` by pipeline."""
     soon = "at once" if not interval_s else f"within about {interval_s:g} s"
-    if durable:
-        return f"your data is on this disk, and is stored {soon} while the destination is up."
-    return (
-        f"your data is in this process's memory, and is stored {soon} while the destination is up; "
-        "a stop drains it, a crash in between loses it."
+    levels = dict.fromkeys(acks.values())
+    if len(levels) <= 1:
+        return _MEANING[next(iter(levels), "memory")].format(soon=soon)
+    return " ".join(
+        f"{', '.join(name for name, ack in acks.items() if ack == level)}: {_MEANING[level].format(soon=soon)}"
+        for level in levels
     )
 
 

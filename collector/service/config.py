@@ -24,7 +24,9 @@ from collector.pipeline.component import (
     ProcessorFactory,
     ReceiverFactory,
 )
+from collector.pipeline.sender_config import Ack
 from collector.service.batch_limits import batch_limits
+from collector.service.guarantee import ack_problems, storage_problem
 from collector.service.settings import ServiceConfig
 
 Factory = ReceiverFactory | ProcessorFactory | ExporterFactory | ExtensionFactory
@@ -71,6 +73,7 @@ class PipelineConfig:
     receivers: tuple[ComponentID, ...]
     processors: tuple[ComponentID, ...]
     exporters: tuple[ComponentID, ...]
+    ack: Ack | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +148,10 @@ class _Reader:
         body = entry.value if entry else None
         place = entry.key if entry else root.place
         service = decode(body, ServiceConfig, path="service", place=place, problems=self.problems)
-        pipelines = dict(self.pipelines(body, place))
+        acks: dict[str, Ack | None] = {}
+        if not isinstance(service, InvalidValue):
+            acks = {key: pipeline.ack for key, pipeline in service.pipelines.items()}
+        pipelines = dict(self.pipelines(body, place, acks))
         extensions = _child(body, "extensions")
         started = tuple(self.references(extensions, "extensions", "service.extensions"))
         self.unused()
@@ -164,7 +170,18 @@ class _Reader:
         )
         for conflict in batch_limits(config).conflicts:
             self.error(str(conflict), self.pipeline_places[conflict.second], conflict.remedy)
+        self.guarantees(config)
         return config
+
+    def guarantees(self, config: Config) -> None:
+        """Check that queues are where they are said to be, and pipelines can promise what they shall."""
+        for exporter_id in config.exporters:
+            defined = self.defined["exporters"].get(str(exporter_id))
+            problem = storage_problem(config, exporter_id)
+            if problem is not None and defined is not None:
+                self.error(problem[0], defined.place, problem[1])
+        for pipeline_id, what, remedy in ack_problems(config):
+            self.error(what, self.pipeline_places[pipeline_id], remedy)
 
     def top_level(self, root: Map) -> None:
         """Look for keys that are no section."""
@@ -232,7 +249,9 @@ class _Reader:
             if defined is not None and defined.config is not None
         }
 
-    def pipelines(self, service: Node | None, place: Place) -> Iterator[tuple[PipelineID, PipelineConfig]]:
+    def pipelines(
+        self, service: Node | None, place: Place, acks: Mapping[str, Ack | None]
+    ) -> Iterator[tuple[PipelineID, PipelineConfig]]:
         """Yield the pipelines; what is wrong in one does not hide the next."""
         entry = service.entries.get("pipelines") if isinstance(service, Map) else None
         if entry is None or _is_empty(entry.value):
@@ -263,6 +282,7 @@ class _Reader:
                         receivers=tuple(reference.id for reference, _ in found["receivers"]),
                         processors=tuple(reference.id for reference, _ in found["processors"]),
                         exporters=tuple(reference.id for reference, _ in found["exporters"]),
+                        ack=acks.get(key),
                     ),
                 )
 

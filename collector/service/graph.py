@@ -10,28 +10,30 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
+from collector.model.identity import ComponentID
 from collector.model.signal import Signal
-from collector.pipeline.component import Component, Consumer, Exporter, Settings, State
+from collector.pipeline.component import Component, Consumer, Exporter, Settings, State, TransactionalExporter
 from collector.pipeline.fanout import fan_out
 from collector.pipeline.observe import CountedConsumer
 from collector.pipeline.queue import MemoryQueue, SendingQueue
 from collector.pipeline.sender import Sender
 from collector.service.batch_limits import batch_limits
+from collector.service.guarantee import ack_of, storage_of
 from collector.service.status import ComponentKey
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from collector.model.clock import Clock
-    from collector.model.identity import ComponentID
     from collector.pipeline.admission import ByteBudget
     from collector.pipeline.batching import BatchLimits
     from collector.pipeline.component import HttpHost, Thread
     from collector.pipeline.observe import Meters
-    from collector.service.config import ComponentConfig, Config
+    from collector.service.config import Config
     from collector.service.status import Statuses
 
 # A queue is full when the next request does not fit; the rest of the room is what was too small for it.
@@ -170,7 +172,9 @@ def build(config: Config, house: House) -> Graph:
         graph.extensions.append(_node(settings, entry.factory.create(settings, entry.config)))
     for pipeline_id, pipeline in config.pipelines.items():
         tails = [
-            _sender(graph, house, config.exporters[exporter_id], pipeline.signal, limits)
+            _sender(graph, house, config, exporter_id, pipeline.signal, limits).entry(
+                ack_of(config, pipeline, exporter_id)
+            )
             for exporter_id in pipeline.exporters
         ]
         head = fan_out(tails)
@@ -204,32 +208,47 @@ def _node(settings: Settings, component: Component, *, scope: str = "") -> Node:
 def _sender(
     graph: Graph,
     house: House,
-    entry: ComponentConfig,
+    config: Config,
+    exporter_id: ComponentID,
     signal: Signal,
     limits: Mapping[tuple[ComponentID, Signal], BatchLimits],
 ) -> Sender:
     """The sender of an exporter for `signal`: made when first asked for, and the exporter with it."""
-    if (entry.id, signal) in graph.senders:
-        return graph.senders[entry.id, signal].component
-    if entry.id not in graph.exporters:
-        settings = house.settings(entry.id, "exporter")
-        graph.exporters[entry.id] = _node(settings, entry.factory.create(settings, entry.config))
-    exporter: Any = graph.exporters[entry.id].component
-    return _new_sender(graph, house, entry, exporter, signal, limits.get((entry.id, signal)))
-
-
-def _new_sender(
-    graph: Graph,
-    house: House,
-    entry: ComponentConfig,
-    exporter: Exporter,
-    signal: Signal,
-    limits: BatchLimits | None,
-) -> Sender:
-    settings = house.settings(entry.id, "exporter", scope=signal.value)
-    queue = MemoryQueue(entry.config.sending_queue.queue_size, house.clock)
-    effective = entry.config.batch_limits(limits)
+    if (exporter_id, signal) in graph.senders:
+        return graph.senders[exporter_id, signal].component
+    entry = config.exporters[exporter_id]
+    if exporter_id not in graph.exporters:
+        settings = house.settings(exporter_id, "exporter")
+        graph.exporters[exporter_id] = _node(settings, entry.factory.create(settings, entry.config))
+    exporter: Any = graph.exporters[exporter_id].component
+    effective = entry.config.batch_limits(limits.get((exporter_id, signal)))
+    if any(
+        pipeline.ack == "stored" and pipeline.signal is signal and exporter_id in pipeline.exporters
+        for pipeline in config.pipelines.values()
+    ):
+        effective = replace(effective, interval_s=0.0)  # somebody waits: what is there is sent
+    settings = house.settings(exporter_id, "exporter", scope=signal.value)
+    queue = _queue(house, config, exporter_id, signal, exporter)
     sender = Sender(settings, exporter, signal, queue, entry.config, effective)
-    key = ComponentKey("exporter", str(entry.id), signal.value)
-    graph.senders[entry.id, signal] = SenderNode(key, sender, settings.report, signal, queue, effective)
+    key = ComponentKey("exporter", str(exporter_id), signal.value)
+    graph.senders[exporter_id, signal] = SenderNode(key, sender, settings.report, signal, queue, effective)
     return sender
+
+
+def _queue(
+    house: House, config: Config, exporter_id: ComponentID, signal: Signal, exporter: Exporter
+) -> SendingQueue:
+    options = config.exporters[exporter_id].config.sending_queue
+    storage = storage_of(config, exporter_id)
+    if storage is None:
+        return MemoryQueue(options.queue_size, house.clock, overflow=options.overflow)
+    from collector.pipeline.disk_queue import DiskQueue  # not needed where all is in memory
+
+    return DiskQueue(
+        storage,
+        f"{quote(str(exporter_id), safe='')}-{signal.value}",
+        options.queue_size,
+        house.clock,
+        overflow=options.overflow,
+        sync_release=not isinstance(exporter, TransactionalExporter),
+    )

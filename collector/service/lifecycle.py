@@ -18,6 +18,7 @@ from collector.service.admin import AdminApp, Endpoint, Errands, Reply, json_rep
 from collector.service.databases import database_info, destination
 from collector.service.exposition import ProcessMetrics, exposition
 from collector.service.graph import House, build
+from collector.service.guarantee import pipeline_acks
 from collector.service.http import HttpLoop
 from collector.service.status import Statuses
 from collector.service.supervisor import Hangup, Stop, Supervisor
@@ -167,7 +168,7 @@ class Service:
     def _guarantee(self) -> str:
         senders = self._graph.senders.values()
         interval_s = max((sender.limits.interval_s for sender in senders), default=0.0)
-        return banner.guarantee(interval_s, durable=all(sender.queue.durable for sender in senders))
+        return banner.guarantee(interval_s, pipeline_acks(self._config))
 
     def _start_admin(self) -> HttpListener:
         endpoints = {
@@ -220,6 +221,7 @@ class Service:
                 "version": version_text(),
                 "uptime_s": round(self._process.uptime_s(), 3),
                 "guarantee": self._guarantee(),
+                "acknowledged_when": dict(pipeline_acks(self._config)),
                 "queued_items": {
                     f"{component_id}/{signal.value}": sender.queue.items
                     for (component_id, signal), sender in self._graph.senders.items()

@@ -94,6 +94,12 @@ class PipelineBody:
     receivers: tuple[str, ...] = option((), doc="Where its data comes from; at least one.")
     processors: tuple[str, ...] = option((), doc="What happens to it, in this order.")
     exporters: tuple[str, ...] = option((), doc="Where each item goes; at least one.")
+    ack: Literal["memory", "disk", "stored"] | None = option(
+        None,
+        doc="When clients are answered: `memory`: when the data is in the queues; `disk`: when these are on disk and "
+        "have synced it; `stored`: when the exporters have delivered it, or after 8s with a request to come again. "
+        "Left out: `disk` where the queue is on disk, else `memory`.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

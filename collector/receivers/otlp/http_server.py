@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from collector.model.errors import RetryableError, TelemetryError
 from collector.model.signal import Signal
@@ -32,13 +32,17 @@ if TYPE_CHECKING:
     from collector.pipeline.admission import Reservation
     from collector.pipeline.component import HttpListener, Settings
     from collector.receivers.otlp.config import HttpConfig
-    from collector.receivers.otlp.intake import Intake
+    from collector.receivers.otlp.intake import Intake, Pending
 
 TRANSPORT: Final = "http"
 
 # Smaller bodies that are not compressed are worked on in the event loop: see README.md, "Threads", for the
 # measurement.
 INLINE_BYTES_MAX: Final = 32 * 1024
+# Requests at once that wait to be as safe as their answer says; started as they are needed.
+_WAITERS: Final = 32
+
+T = TypeVar("T")
 
 Headers = list[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -71,6 +75,8 @@ class HttpServer:
         # An empty list turns decompression off (otelcol, config/confighttp/compression.go).
         self._encodings = frozenset(config.compression_algorithms or ("",))
         self._workers = WorkerPool(settings.spawn, f"{settings.id}-http", config.workers)
+        # Those only wait for the disk or the destination; a request is small when it comes to that.
+        self._waiters = WorkerPool(settings.spawn, f"{settings.id}-http-wait", _WAITERS)
         self._extra: Headers = [
             (name.lower().encode(), value.encode()) for name, value in config.response_headers.items()
         ]
@@ -98,6 +104,7 @@ class HttpServer:
         if self._listener is not None:
             self._listener.stop(grace_s)
         self._workers.shutdown(wait=False)
+        self._waiters.shutdown(wait=False)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3, the HTTP protocol)."""
@@ -159,20 +166,25 @@ class HttpServer:
                 reservation.grow_to(int(declared))
             body = await self._read(receive, reservation)
 
-            def work() -> bytes:
+            def work() -> Pending:
                 inflated = inflate_within(compression, body, size_max, reservation)
-                taken = self._intake.take(
+                return self._intake.begin(
                     signal, inflated, json=encoding is Encoding.JSON, transport=TRANSPORT
                 )
-                return export_reply(signal, encoding, rejected=taken.rejected, message=taken.message)
 
             if not compression and len(body) <= INLINE_BYTES_MAX:
-                return work()
-            return await self._in_worker(work)
+                pending = work()
+            else:
+                pending = await self._in_thread(self._workers, work)
+            if pending.waits:
+                taken = await self._in_thread(self._waiters, pending.finish)
+            else:
+                taken = pending.finish()
+            return export_reply(signal, encoding, rejected=taken.rejected, message=taken.message)
 
-    async def _in_worker(self, work: Callable[[], bytes]) -> bytes:
+    async def _in_thread(self, threads: WorkerPool, work: Callable[[], T]) -> T:
         """Run `work` in a thread. It is finished also when nobody waits for it: the reservation is its own."""
-        future = asyncio.get_running_loop().run_in_executor(self._workers, work)
+        future = asyncio.get_running_loop().run_in_executor(threads, work)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:

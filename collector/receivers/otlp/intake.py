@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
 from collector.model.signal import Signal
-from collector.receivers.otlp.repeats import Repeats, fingerprint
+from collector.pipeline.fanout import Handover, handing_over
+from collector.receivers.otlp.repeats import Repeats, Unfinished, fingerprint
 from collector.wire.scan import ScanLimits, Scanned, scan_json, scan_protobuf
 
 if TYPE_CHECKING:
@@ -28,6 +29,23 @@ class Taken:
     message: str = ""
 
 
+class Pending:
+    """A request that is in the queues, and not yet as safe as its answer will say.
+
+    `waits`: `finish` may take its time, so that a thread that must not wait leaves it to another.
+    """
+
+    __slots__ = ("_finish", "waits")
+
+    def __init__(self, finish: Callable[[], Taken], *, waits: bool) -> None:
+        self._finish = finish
+        self.waits = waits
+
+    def finish(self) -> Taken:
+        """Wait until it may be acknowledged. Raises as `Intake.take` does."""
+        return self._finish()
+
+
 class Intake:
     """The edge of the house: here every error becomes one that a client can be told."""
 
@@ -41,6 +59,7 @@ class Intake:
         self._future_ns = round(config.time_window.future * 1e9)
         self._failures = Repeats(settings.clock, _FAILURE_WINDOW_S)
         self._accepted = Repeats(settings.clock, config.duplicate_window) if config.duplicate_window else None
+        self._unfinished: Unfinished[Handover] = Unfinished()
 
     @property
     def signals(self) -> frozenset[Signal]:
@@ -60,29 +79,68 @@ class Intake:
             RetryableError: not taken now.
             PermanentError: never to be taken; a `MalformedError` if the client is to blame.
         """
+        return self.begin(signal, body, json=json, transport=transport).finish()
+
+    def begin(self, signal: Signal, body: bytes, *, json: bool, transport: str) -> Pending:
+        """The same up to the point where the request is in the queues. Never waits."""
         meters = self._settings.meters
         meters.receiver_bytes.labels(self._name, transport).inc(len(body))
         key = None
         if self._accepted is not None:
             key = fingerprint(signal, body)
             if self._accepted.known(key):
-                return self._duplicate(signal, transport)
+                return Pending(lambda: self._duplicate(signal, transport), waits=False)
+            if (first := self._unfinished.find(key)) is not None:
+                # The client has not waited for the answer to the first: this one waits for the same.
+                return Pending(lambda: self._repeat(signal, transport, key, first), waits=True)
         items = 0
         try:
             scanned = (scan_json if json else scan_protobuf)(signal, body, self._limits())
             items = scanned.telemetry.items
-            if items:
-                self._consumers[signal].consume(scanned.telemetry)
+            with handing_over() as handover:
+                if items:
+                    self._consumers[signal].consume(scanned.telemetry)
         except TelemetryError:
             meters.receiver_refused[signal].labels(self._name, transport).inc(items)
             raise
         except Exception as error:  # our bug must not become the client's loss
             meters.receiver_failed[signal].labels(self._name, transport).inc(items)
             raise self._failed(signal, body, error) from error
-        if items and key is not None and self._accepted is not None:
-            self._accepted.note(key)
+        if items and key is not None and handover.waits:
+            self._unfinished.note(key, handover)
+        return Pending(
+            lambda: self._finish(signal, transport, key if items else None, handover, scanned),
+            waits=handover.waits,
+        )
+
+    def _finish(
+        self, signal: Signal, transport: str, key: bytes | None, handover: Handover, scanned: Scanned
+    ) -> Taken:
+        try:
+            self._wait(key, handover)
+        except TelemetryError:
+            items = scanned.telemetry.items
+            self._settings.meters.receiver_refused[signal].labels(self._name, transport).inc(items)
+            raise
         self._count(signal, transport, scanned)
         return Taken(sum(scanned.rejected.values()), scanned.message)
+
+    def _repeat(self, signal: Signal, transport: str, key: bytes | None, first: Handover) -> Taken:
+        self._wait(key, first)
+        return self._duplicate(signal, transport)
+
+    def _wait(self, key: bytes | None, handover: Handover) -> None:
+        """Wait until what was appended may be acknowledged, and remember how it ended."""
+        try:
+            handover.wait()
+        except TelemetryError as error:
+            # Still in the queue: who sends it again waits on. Else it is gone, and has to be taken anew.
+            if key is not None and error.reason != "not_stored_yet":
+                self._unfinished.forget(key)
+            raise
+        if key is not None and self._accepted is not None:
+            self._accepted.note(key)
+            self._unfinished.forget(key)
 
     def refused(self, transport: str, failure: Failure, reason: str) -> None:
         """Count a request that is answered with `failure`. Once per request, by the transport."""

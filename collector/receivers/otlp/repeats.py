@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from collector.model.clock import Clock
 from collector.model.signal import Signal
 
 _REMEMBERED: Final = 4096  # of 16 bytes each
+
+ValueT = TypeVar("ValueT")
 
 
 def fingerprint(signal: Signal, body: bytes) -> bytes:
@@ -40,3 +42,28 @@ class Repeats:
         with self._lock:
             when = self._noted.get(key)
             return when is not None and self._clock.monotonic() - when <= self._window_s
+
+
+class Unfinished(Generic[ValueT]):
+    """What is known of the last 4096 requests that were taken and not answered with success yet. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._noted: OrderedDict[bytes, ValueT] = OrderedDict()
+
+    def note(self, key: bytes, value: ValueT) -> None:
+        """Remember `value` until it is forgotten."""
+        with self._lock:
+            self._noted[key] = value
+            if len(self._noted) > _REMEMBERED:
+                self._noted.popitem(last=False)
+
+    def find(self, key: bytes) -> ValueT | None:
+        """What was noted."""
+        with self._lock:
+            return self._noted.get(key)
+
+    def forget(self, key: bytes) -> None:
+        """It is finished. Safe twice."""
+        with self._lock:
+            self._noted.pop(key, None)

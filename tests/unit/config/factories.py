@@ -18,6 +18,7 @@ from collector.pipeline.component import (
     ProcessorFactory,
     ReceiverFactory,
 )
+from collector.pipeline.sender_config import SenderConfig, SendingQueueConfig
 
 
 class Color(enum.Enum):
@@ -98,6 +99,11 @@ class EditConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrintConfig(SenderConfig):
+    """An exporter with no options of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfig:
     """An exporter with every kind of option."""
 
@@ -114,6 +120,13 @@ class StoreConfig:
     limit: int | None = option(None, doc="A number or none.", minimum=1)
     extra: Any = option(None, doc="Anything.")
     word: str = option("x", doc="An upper-case word.", parse=lambda text: upper(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedStoreConfig(StoreConfig):
+    """The same as an exporter, which has a queue."""
+
+    sending_queue: SendingQueueConfig = option(default_factory=SendingQueueConfig, doc="Its queue.")
 
 
 def upper(text: str) -> str:
@@ -142,8 +155,8 @@ FACTORIES = Factories(
         "edit": ProcessorFactory(type_name="edit", config=EditConfig, signals=ALL, create=never),
     },
     exporters={
-        "store": ExporterFactory(type_name="store", config=StoreConfig, signals=ALL, create=never),
-        "debug": ExporterFactory(type_name="debug", config=LimiterConfig, signals=ALL, create=never),
+        "store": ExporterFactory(type_name="store", config=QueuedStoreConfig, signals=ALL, create=never),
+        "debug": ExporterFactory(type_name="debug", config=PrintConfig, signals=ALL, create=never),
     },
     extensions={"nothing": ExtensionFactory(type_name="nothing", config=LimiterConfig, create=never)},
 )

@@ -226,6 +226,6 @@ def test_the_whole_configuration_is_printed_in_the_shape_of_the_file() -> None:
     assert data["exporters"]["store"]["password"] == "[REDACTED]"
     assert "pw" not in str(data)
     assert data["service"]["pipelines"] == {
-        "traces": {"receivers": ["otlp"], "processors": [], "exporters": ["debug", "store"]}
+        "traces": {"receivers": ["otlp"], "processors": [], "exporters": ["debug", "store"], "ack": None}
     }
     assert as_data(config_of(text), reveal=True)["exporters"]["store"]["password"] == "pw"

@@ -103,6 +103,8 @@ def test_fan_out_to_one_is_that_one() -> None:
 class Step:
     """A reservation that writes down what becomes of it."""
 
+    waits = True
+
     def __init__(self, name: str, done: list[str], *, fails: bool = False) -> None:
         self.name, self.done, self.fails = name, done, fails
 
@@ -124,7 +126,8 @@ def test_handover_appends_everywhere_before_it_waits_anywhere() -> None:
     handover = Handover()
     handover.add(Step("a", done))
     handover.add(Step("b", done))
-    handover.complete()
+    handover.append()
+    handover.wait()
     assert done == ["append a", "append b", "wait a", "wait b"]
 
 
@@ -136,5 +139,5 @@ def test_handover_gives_back_what_it_did_not_come_to() -> None:
     handover.add(Step("b", done, fails=True))
     handover.add(Step("c", done))
     with pytest.raises(RetryableError):
-        handover.complete()
+        handover.append()
     assert done == ["append a", "append b", "cancel c"]

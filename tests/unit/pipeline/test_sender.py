@@ -338,19 +338,82 @@ def test_sender_waits_when_the_position_cannot_be_asked() -> None:
     assert exporter.delivered() == ["a"]
 
 
+def left_behind(capacity: int, clock: FakeClock) -> MemoryQueue:
+    """A queue in which an earlier process left four records."""
+    queue = DurableQueue(capacity, clock)
+    for body in "abcd":
+        queue.reserve(logs(body).size)
+        queue.append_all([logs(body)])
+    return queue
+
+
 def test_sender_begins_where_the_destination_says() -> None:
     """After a restart, the destination's position counts and not the queue's, which is a hint."""
     exporter = PositionedExporter()
-    test = bench(exporter, queue_type=DurableQueue)
-    for body in "abcd":
-        test.queue.reserve(1000)
-        test.queue.append_all([logs(body)])
+    test = bench(exporter, queue_type=left_behind)
     exporter.positions[test.queue.id] = 3
     test.house.settings.meters.exporter_enqueued[Signal.LOGS].labels("test").inc(4)
     test.turn_until_quiet()
     assert exporter.delivered() == ["d"]
     assert (exporter.batches[0].start, exporter.batches[0].end) == (3, 4)
     assert test.counts() == {"enqueued": 4, "sent": 4}
+
+
+def test_sender_takes_a_new_id_for_a_queue_that_was_restored_from_a_copy() -> None:
+    """What the copy held was sent by the original; what came since has the same numbers as others, and is new."""
+    exporter = PositionedExporter()
+    test = bench(exporter, queue_type=left_behind)
+    original = test.queue.id
+    exporter.positions[original] = 6
+    test.sender.consume(logs("e"))
+    test.sender.consume(logs("f"))
+    test.turn_until_quiet()
+    assert exporter.delivered() == ["e", "f"]
+    assert test.queue.id != original
+    assert exporter.positions == {original: 6, test.queue.id: 6}
+
+
+# --- acknowledgements
+
+
+def test_sender_answers_stored_when_it_is() -> None:
+    """`stored` returns after the commit."""
+    exporter = PositionedExporter()
+    house = make_house("test", "exporter", clock=SystemClock())
+    queue = MemoryQueue(1_000_000, SystemClock())
+    sender = Sender(house.settings, exporter, Signal.LOGS, queue, SenderConfig(), NOW)
+    sender.start()
+    try:
+        sender.entry("stored").consume(logs("a"))
+        assert exporter.delivered() == ["a"]
+    finally:
+        sender.shutdown()
+
+
+def test_sender_tells_who_waits_for_stored_that_it_was_refused() -> None:
+    """What the destination will never take is not acknowledged."""
+    house = make_house("test", "exporter", clock=SystemClock())
+    queue = MemoryQueue(1_000_000, SystemClock())
+    sender = Sender(house.settings, RecordingExporter(refusing("a")), Signal.LOGS, queue, SenderConfig(), NOW)
+    sender.start()
+    try:
+        with pytest.raises(PermanentError):
+            sender.entry("stored").consume(logs("a"))
+        sender.entry("stored").consume(logs("b"))
+    finally:
+        sender.shutdown()
+
+
+def test_sender_asks_to_come_again_when_it_is_not_stored_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait is bounded; the data stays in the queue."""
+    monkeypatch.setattr("collector.pipeline.sender._STORED_WAIT_S", 0.05)
+    house = make_house("test", "exporter", clock=SystemClock())
+    queue = MemoryQueue(1_000_000, SystemClock())
+    sender = Sender(house.settings, RecordingExporter(away), Signal.LOGS, queue, SenderConfig(), NOW)
+    with pytest.raises(RetryableError) as refusal:
+        sender.entry("stored").consume(logs("a"))
+    assert refusal.value.reason == "not_stored_yet"
+    assert queue.items == 1
 
 
 # --- full

@@ -78,10 +78,10 @@ def test_options_that_would_change_the_meaning_are_refused() -> None:
     ]
 
 
-def test_a_persistent_queue_is_refused_and_consumers_are_a_warning() -> None:
-    """Without its storage the queue would promise less than its author expects; one consumer is only slower."""
+def test_a_number_of_consumers_is_a_warning() -> None:
+    """One consumer is only slower."""
     _, problems = decoded("sending_queue: {storage: file_storage, num_consumers: 10}", SenderConfig)
-    assert [problem.severity for problem in problems] == ["error", "warning"]
+    assert [problem.severity for problem in problems] == ["warning"]
 
 
 def test_the_longest_wait_is_not_shorter_than_the_first() -> None:

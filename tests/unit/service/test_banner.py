@@ -10,7 +10,7 @@ BANNER = Banner(
     listening={"otlp grpc": "127.0.0.1:4317", "otlp http": "127.0.0.1:4318"},
     storing={"sqlite": "/data/collector.db"},
     admin="127.0.0.1:13133",
-    guarantee=guarantee(1.0, durable=False),
+    guarantee=guarantee(1.0, {"logs": "memory"}),
     environment={
         "grpc": environment("grpc", "127.0.0.1:4317"),
         "http": environment("http", "127.0.0.1:4318"),
@@ -40,7 +40,7 @@ def test_the_fields_have_the_same_facts() -> None:
     fields = BANNER.fields()
     assert fields["listening"] == {"otlp grpc": "127.0.0.1:4317", "otlp http": "127.0.0.1:4318"}
     assert fields["storing"] == {"sqlite": "/data/collector.db"}
-    assert fields["guarantee"] == guarantee(1.0, durable=False)
+    assert fields["guarantee"] == guarantee(1.0, {"logs": "memory"})
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,11 @@ def test_the_address_to_paste_can_be_connected_to(bound: str, url: str) -> None:
 
 def test_what_a_200_means_depends_on_the_queue() -> None:
     """In memory is not on disk, and is not said to be."""
-    assert "memory" in guarantee(1.0, durable=False)
-    assert "crash" in guarantee(1.0, durable=False)
-    assert "on this disk" in guarantee(0.2, durable=True)
-    assert "at once" in guarantee(0.0, durable=True)
+    assert "memory" in guarantee(1.0, {"logs": "memory"})
+    assert "crash" in guarantee(1.0, {"logs": "memory"})
+    assert "on this disk" in guarantee(0.2, {"logs": "disk", "traces": "disk"})
+    assert "at once" in guarantee(0.0, {"logs": "disk"})
+    assert "is stored where" in guarantee(1.0, {"logs": "stored"})
+    both = guarantee(1.0, {"logs": "disk", "traces": "stored", "metrics": "disk"})
+    assert "logs, metrics: your data is on this disk" in both
+    assert "traces: your data is stored" in both
