@@ -145,6 +145,17 @@ def refresh_continuous_aggregates(store: PostgresqlStore) -> None:
             )
 
 
+def run_job(store: PostgresqlStore, kind: str, table: str) -> None:
+    """Do now what TimescaleDB's scheduler would do: the policy `compression` or `retention` of `table`."""
+    with store._connections.connection() as connection:
+        [[job]] = connection.execute(
+            "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = %s AND hypertable_name = %s",
+            (f"policy_{kind}", table),
+        ).fetchall()
+        extension = sql.Identifier(read_edition(connection).extension_schema)
+        connection.execute(sql.SQL("CALL {}.run_job({})").format(extension, sql.Literal(job)))
+
+
 # --- what there is ------------------------------------------------------------------------------------------
 
 
