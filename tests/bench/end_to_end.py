@@ -1,0 +1,195 @@
+"""OTLP in, rows stored and counted: rate, the share of what the server takes at all, and the CPU of it.
+
+Each run starts a daemon with a fresh database, sends encoded requests over gRPC as fast as they are taken, and ends when
+all of them can be counted in the database. Rotel, which stores nothing, gets the same requests from the same generator.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from collector.model.signal import Signal
+from collector.storage.store import Store, open_store
+from tests.bench import copy_limit, load, payloads, process, rotel
+from tests.bench.databases import postgres
+from tests.bench.figure import Figure
+from tests.support.daemon import running
+from tests.support.eventually import eventually
+from tests.support.postgres import Server
+
+_CONFIG: Final = """
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}}}, duplicate_window: 0s}}}}
+processors: {{memory_limiter: {{}}, batch: {{}}}}
+exporters: {{{exporter}: {options}}}
+service:
+  admin: {{endpoint: 127.0.0.1:0}}
+  pipelines: {{{signal}: {{receivers: [otlp], processors: [memory_limiter, batch], exporters: [{exporter}]}}}}
+"""
+_CLIENT_THREADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is sent, and the bars it is held against."""
+
+    name: str
+    signal: Signal
+    requests: int
+    items: int
+    make: Callable[[int, int, int, random.Random], list[bytes]]
+    table: str
+    limit_bar: float  # of the rate at which the server takes the same rows, encoded beforehand
+
+
+POINTS: Final = Workload(
+    "points", Signal.METRICS, 600, 1000, payloads.metric_requests, "otlp_number_points", 0.6
+)
+SPANS: Final = Workload("spans", Signal.TRACES, 2000, 100, payloads.span_requests, "otlp_spans", 0.7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One run. Rates in items/s, CPU in µs per item, memory in MiB."""
+
+    stored_per_s: float
+    accepted_per_s: float
+    daemon_cpu_us: float
+    server_cpu_us: float
+    rss_idle: float
+    rss_peak: float
+
+
+def run() -> Iterator[Figure]:
+    """Both workloads into SQLite and into the PostgreSQL of this machine, and into Rotel."""
+    with tempfile.TemporaryDirectory(prefix="collector-bench-") as temporary, postgres() as server:
+        directory = Path(temporary)
+        for workload in (POINTS, SPANS):
+            requests = workload.make(workload.requests, workload.items, time.time_ns(), random.Random(1))
+            file = directory / workload.name
+            load.write(file, requests)
+            yield from _sqlite(workload, file, directory)
+            if server is not None:
+                yield from _server(workload, file, requests, directory, server)
+
+
+def _sqlite(workload: Workload, file: Path, directory: Path) -> Iterator[Figure]:
+    path = directory / f"{workload.name}.db"
+    found = measure(workload, file, "sqlite", f"{{path: {path}}}", f"sqlite:///{path}", directory, None)
+    bar = 100_000 if workload is POINTS else None
+    yield from _figures(f"{workload.name} into sqlite", found, bar)
+
+
+def _server(
+    workload: Workload, file: Path, requests: list[bytes], directory: Path, server: Server
+) -> Iterator[Figure]:
+    exporter = "timescaledb" if server.timescaledb else "postgresql"
+    url = server.create_database(timescaledb=server.timescaledb)
+    options = f"{{connection_string: '{url}', auto_migrate: true}}"
+    found = measure(workload, file, exporter, options, url, directory, server)
+    name = f"{workload.name} into {exporter}"
+    yield from _figures(name, found, None)
+    yield Figure(name=f"{name}: CPU of the server", value=found.server_cpu_us, unit="µs/item")
+    yield Figure(name=f"{name}: RSS idle", value=found.rss_idle, unit="MiB", bar=70)
+    yield Figure(name=f"{name}: RSS at full load", value=found.rss_peak, unit="MiB", bar=160)
+    limit = copy_limit.rows_per_s(workload.signal, requests, server)
+    yield Figure(name=f"{name}: COPY limit", value=limit, unit="items/s")
+    yield Figure(
+        name=f"{name} ÷ COPY limit",
+        value=found.stored_per_s / limit,
+        bar=workload.limit_bar,
+        at_least=True,
+    )
+    peer = rotel_cpu_us(workload, file)
+    if peer is None:
+        return
+    yield Figure(name=f"{workload.name}: CPU of Rotel, which drops them", value=peer, unit="µs/item")
+    yield Figure(name=f"{name}: daemon's CPU ÷ Rotel's", value=found.daemon_cpu_us / peer, bar=0.8)
+    yield Figure(
+        name=f"{name}: daemon's and server's CPU ÷ Rotel's",
+        value=(found.daemon_cpu_us + found.server_cpu_us) / peer,
+        bar=1.2 if workload is POINTS else None,
+    )
+
+
+def _figures(name: str, found: Measured, bar: float | None) -> Iterator[Figure]:
+    yield Figure(name=name, value=found.stored_per_s, unit="items/s", bar=bar, at_least=True)
+    yield Figure(name=f"{name}: accepted", value=found.accepted_per_s, unit="items/s")
+    yield Figure(name=f"{name}: CPU of the daemon", value=found.daemon_cpu_us, unit="µs/item")
+
+
+def measure(
+    workload: Workload,
+    file: Path,
+    exporter: str,
+    options: str,
+    url: str,
+    directory: Path,
+    server: Server | None,
+) -> Measured:
+    """Run `workload`, whose requests are in `file`, into one store."""
+    items = workload.requests * workload.items
+    config = _CONFIG.format(exporter=exporter, options=options, signal=workload.signal.value)
+    with running(directory, config) as daemon:
+        eventually(lambda: daemon.health()["status"] == "ok", within_s=60, what="a healthy daemon")
+        pid = daemon.process.pid
+        rss_idle = process.memory_mb(pid)
+        before = process.cpu_s(pid), _server_cpu_s(server), time.monotonic()
+        sent = send(file, daemon.grpc, workload.signal)
+        with closing(open_store(url)) as store:
+            eventually(lambda: _count(store, workload) >= items, within_s=300, what=f"{items} stored items")
+            elapsed = time.monotonic() - before[2]
+            assert _count(store, workload) == items, "more was stored than was sent"
+        return Measured(
+            stored_per_s=items / elapsed,
+            accepted_per_s=items / sent,
+            daemon_cpu_us=(process.cpu_s(pid) - before[0]) / items * 1e6,
+            server_cpu_us=(_server_cpu_s(server) - before[1]) / items * 1e6,
+            rss_idle=rss_idle,
+            rss_peak=process.memory_mb(pid, "VmHWM"),
+        )
+
+
+def send(file: Path, endpoint: str, signal: Signal) -> float:
+    """Send the requests of `file` from a process of its own; return the seconds it took."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bench.load",
+        str(file),
+        endpoint,
+        signal.value,
+        str(_CLIENT_THREADS),
+    ]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(result.stdout)["seconds"])
+
+
+def rotel_cpu_us(workload: Workload, file: Path) -> float | None:
+    """CPU that Rotel spends on receiving and dropping an item of `file`; None where it is not installed."""
+    with rotel.running() as agent:
+        if agent is None:
+            return None
+        before = process.cpu_s(agent.pid)
+        send(file, agent.grpc, workload.signal)
+        return (process.cpu_s(agent.pid) - before) / (workload.requests * workload.items) * 1e6
+
+
+def _count(store: Store, workload: Workload) -> int:
+    schema = "" if store.dialect == "sqlite" else "telemetry."
+    return int(store.query(f"SELECT count(*) FROM {schema}{workload.table}").rows[0][0])
+
+
+def _server_cpu_s(server: Server | None) -> float:
+    if server is None or server.local is None or server.local.pid is None:
+        return 0.0
+    return process.tree_cpu_s(server.local.pid)
