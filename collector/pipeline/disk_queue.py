@@ -210,10 +210,11 @@ class DiskQueue:
 
     def append_all(self, pieces: Sequence[Telemetry], /) -> int:
         """See `SendingQueue`."""
+        crcs = self._log.checksums(pieces)
         with self._state:
             # Given back in any case: what is in the log counts there.
             self._reserved -= sum(data.size for data in pieces)
-            last = self._log.append_all(pieces, self._clock.unix_nano())
+            last = self._log.append_all(pieces, crcs, self._clock.unix_nano())
             now = self._clock.monotonic()
             for sequence in range(last - len(pieces) + 1, last + 1):
                 self._arrivals.note(sequence, now)
@@ -280,16 +281,18 @@ class DiskQueue:
 
     def _release(self, upto: int) -> int:
         released = 0
+        damaged: list[Segment] = []
         while True:
             found = self._releaser.next(self._log.segments, payload=False)
             if found is None:
                 break
+            segment = self._releaser.segment
             if isinstance(found, Damage):
+                damaged += [segment] if segment is not None else []
                 continue
             if found.sequence > upto:
                 self._releaser.back(found)
                 break
-            segment = self._releaser.segment
             if segment is None or self._is_dropped(found.sequence) or found.sequence in self._lost:
                 self._lost.discard(found.sequence)
                 continue
@@ -298,6 +301,9 @@ class DiskQueue:
         with self._state:
             self._released = max(self._released, upto)
             self._arrivals.forget(self._released)
+        if not self._opened:  # what was delivered of it before must not be counted as waiting
+            for segment in damaged:
+                self._examine(segment)
         while self._dropped and self._dropped[0][1] <= self._released:
             self._dropped.popleft()
         return released

@@ -149,14 +149,17 @@ class SegmentLog:
 
     # --- appending --------------------------------------------------------------------------------------
 
-    def append_all(self, pieces: Sequence[Telemetry], unix_nano: int) -> int:
+    def checksums(self, pieces: Sequence[Telemetry]) -> list[int]:
+        """What `append_all` needs to know of the payloads: worked out before, while nobody waits for it."""
+        return [payload_crc(data, self._directory.salt) for data in pieces]
+
+    def append_all(self, pieces: Sequence[Telemetry], crcs: Sequence[int], unix_nano: int) -> int:
         """Append all or none; return the sequence number of the last.
 
         Raises:
             RetryableError: the disk is full, or failed.
         """
         salt = self._directory.salt
-        crcs = [payload_crc(data, salt) for data in pieces]
         with self.state:
             buffers: list[bytes] = []
             for sequence, (data, crc) in enumerate(zip(pieces, crcs, strict=True), self.last + 1):

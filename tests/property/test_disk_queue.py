@@ -185,27 +185,18 @@ class DiskQueues(RuleBasedStateMachine):
         """The power fails: of what was not synced any prefix may be there, with rubbish or zeros behind it."""
         log = self.queue._log
         durable = log.durable_upto
-        files = {s.path: (s.readable, s.base, s.sealed, s is log._active) for s in log.segments}
+        files = [(s.path, s.base, s.readable) for s in log.segments if s.last > durable]
         self.abandon()
-        torn = False
-        for path, (readable, base, _, _) in files.items():
-            if not path.exists():
+        for path, base, readable in files:
+            if base > durable + 1 and data.draw(st.booleans()):
+                path.unlink()  # its name was not synced either
                 continue
-            size = path.stat().st_size
-            if torn:  # its directory entry was not synced either
-                path.unlink()
-                continue
-            if base > durable + 1 and size > readable and data.draw(st.booleans()):
-                path.unlink()
-                torn = True
-                continue
-            if size > readable and any(n > durable and n >= base for n in self.records):
-                kept = data.draw(st.integers(readable, size))
-                content = path.read_bytes()[:kept]
-                if kept < size:
-                    torn = True
-                    content += data.draw(st.sampled_from((b"", bytes(9), b"\xf5OTR\x01rubbish")))
-                path.write_bytes(content)
+            kept = data.draw(st.integers(readable, path.stat().st_size))
+            rubbish = data.draw(st.sampled_from((b"", bytes(9), b"\xf5OTR\x01rubbish")))
+            path.write_bytes(path.read_bytes()[:kept] + rubbish)
+            for later, _, _ in files[files.index((path, base, readable)) + 1 :]:
+                later.unlink()
+            break
         self.survive(durable)
 
     def abandon(self) -> None:
@@ -266,7 +257,10 @@ class DiskQueues(RuleBasedStateMachine):
             assert items <= gone_items
             assert records <= len(gone)
         else:
-            assert (items, records) == (gone_items, len(gone)), (told, gone, sorted(found), self.done)
+            assert records == len(gone)
+            # Where headers are gone in a file of which a part was released, whose items they had cannot be told.
+            partly = paths and int(path.stem) <= self.done
+            assert items == gone_items or (partly and items >= gone_items)
         self.records = found
         self.last = self.synced = self.queue.last
         self.read_upto = max(found, default=self.queue.released)
