@@ -25,10 +25,12 @@ class DimensionWriter:
         self._known: dict[Table, Cache[Key, bytes | bool]] = {
             table: Cache(entries_max) for table in DIMENSIONS
         }
+        self._token = object()
 
     def forget(self) -> None:
         """Assume nothing about the database any more. To be called when it was reconnected to."""
         with self._lock:
+            self._token = object()
             for known in self._known.values():
                 known.clear()
 
@@ -37,18 +39,28 @@ class DimensionWriter:
 
         Returns `encoded` as its facts are to be written: with other series ids where ids collided.
         """
+        token = self._token
+        omission = encoded.omission
+        if omission is not None and omission.believed not in (None, token):
+            encoded = omission.complete()
         attempts: dict[bytes, int] = {}
         while missing := self._missing(encoded):
             stored = insert(missing)
             self._remember(missing, stored)
-            changed = {
-                row[0]: _next_id(row, encoded.dimensions[SERIES], attempts)
-                for row in missing.get(SERIES, ())
-                if stored[row[0]] != row[1]
-            }
-            if not changed:
+            if not any(stored[row[0]] != row[1] for row in missing.get(SERIES, ())):
                 break
-            encoded = encoded.with_series_ids(changed)
+            if encoded.omission is not None:  # whose id is whose can only be said with all of them at hand
+                encoded = encoded.omission.complete()
+                continue
+            encoded = encoded.with_series_ids(
+                {
+                    row[0]: _next_id(row, encoded.dimensions[SERIES], attempts)
+                    for row in missing.get(SERIES, ())
+                    if stored[row[0]] != row[1]
+                }
+            )
+        if encoded.omission is not None:
+            encoded.omission.confirm(token)
         return encoded
 
     def _missing(self, encoded: Encoded) -> dict[Table, list[Row]]:

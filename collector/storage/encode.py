@@ -6,26 +6,26 @@ explained in `tables`, the JSON in `values` and `parts`, the ids in `identity`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from collector.model.signal import Signal
 from collector.storage import identity
 from collector.storage.cache import Cache
-from collector.storage.encode_points import POINT_ENCODERS
-from collector.storage.parts import entity_refs_text, events_text, links_text
+from collector.storage.dimension_rows import SeriesId, resource_row, scope_row, series_row
+from collector.storage.encode_points import POINT_ENCODERS, TEMPORAL
+from collector.storage.parts import events_text, links_text
 from collector.storage.rows import Encoded, Key, Row, signed64, sort_rows
 from collector.storage.tables import LOGS, RESOURCES, SCOPES, SERIES, SPANS, Table
-from collector.storage.values import attributes_text, optional_attributes_text, value_text
+from collector.storage.values import optional_attributes_text, value_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-_TEMPORAL: Final = frozenset({"sum", "histogram", "exponential_histogram"})
 # Each series is about 1 kB of Python objects; more than these in turn are hashed again, no worse.
 _SERIES_MAX: Final = 50_000
 _RESOURCES_MAX: Final = 2_000
@@ -47,7 +47,7 @@ class Encoder:
         self,
         *,
         series_max: int = _SERIES_MAX,
-        series_id: Callable[[bytes, int], int] = identity.series_id,
+        series_id: SeriesId = identity.series_id,
     ) -> None:
         self._series_id = series_id
         self._resources: Cache[tuple[bytes, str], Row] = Cache(_RESOURCES_MAX)
@@ -85,21 +85,7 @@ class Encoder:
         key = (resource.SerializeToString(), schema_url)
         row = self._resources.get(key)
         if row is None:
-            service = {
-                attribute.key: attribute.value.string_value
-                for attribute in resource.attributes
-                if attribute.key in ("service.name", "service.namespace", "service.instance.id")
-            }
-            row = (
-                identity.resource_id(resource, schema_url),
-                service.get("service.name", ""),
-                service.get("service.namespace", ""),
-                service.get("service.instance.id", ""),
-                attributes_text(resource.attributes, ordered=True),
-                resource.dropped_attributes_count or None,
-                entity_refs_text(resource.entity_refs) if resource.entity_refs else None,
-                schema_url or None,
-            )
+            row = resource_row(resource, schema_url)
             self._resources.put(key, row)
         self._dimensions[RESOURCES][row[0]] = row
         return row
@@ -108,14 +94,7 @@ class Encoder:
         key = (scope.SerializeToString(), schema_url)
         row = self._scopes.get(key)
         if row is None:
-            row = (
-                identity.scope_id(scope, schema_url),
-                scope.name,
-                scope.version,
-                attributes_text(scope.attributes, ordered=True),
-                scope.dropped_attributes_count or None,
-                schema_url or None,
-            )
+            row = scope_row(scope, schema_url)
             self._scopes.put(key, row)
         scope_id: bytes = row[0]
         self._dimensions[SCOPES][scope_id] = row
@@ -165,7 +144,17 @@ class Encoder:
             key = (number, *[attribute.SerializeToString() for attribute in point.attributes])
             series = known.get(key)
             if series is None:
-                series = self._new_series(metric, kind, data, point.attributes, resource, scope_id)
+                series = series_row(
+                    metric,
+                    kind,
+                    data.aggregation_temporality if kind in TEMPORAL else None,
+                    data.is_monotonic if kind == "sum" else None,
+                    point.attributes,
+                    resource[1],
+                    resource[0],
+                    scope_id,
+                    series_id=self._series_id,
+                )
                 known.put(key, series)
             series_id = series[0]
             if written.setdefault(series_id, series) is not series:
@@ -181,7 +170,7 @@ class Encoder:
             kind,
             metric.unit,
             metric.description,
-            data.aggregation_temporality if kind in _TEMPORAL else 0,
+            data.aggregation_temporality if kind in TEMPORAL else 0,
             kind == "sum" and data.is_monotonic,
             tuple([entry.SerializeToString() for entry in metric.metadata]),
             resource_id,
@@ -194,37 +183,6 @@ class Encoder:
             number = self._metrics_seen
             self._metrics.put(key, number)
         return number
-
-    def _new_series(
-        self,
-        metric: Metric,
-        kind: str,
-        data: Any,
-        attributes: Iterable[KeyValue],
-        resource: Row,
-        scope_id: bytes,
-    ) -> Row:
-        temporality: int | None = data.aggregation_temporality if kind in _TEMPORAL else None
-        monotonic: bool | None = data.is_monotonic if kind == "sum" else None
-        prefix = identity.stream_prefix(metric.name, kind, metric.unit, temporality, monotonic)
-        stream_id = identity.stream_id(prefix, attributes, resource[0], scope_id)
-        digest = identity.series_digest(stream_id, metric.description, metric.metadata)
-        return (
-            self._series_id(digest, 0),
-            digest,
-            stream_id,
-            metric.name,
-            kind,
-            metric.unit,
-            temporality,
-            monotonic,
-            metric.description,
-            attributes_text(metric.metadata, ordered=True) if metric.metadata else None,
-            attributes_text(attributes, ordered=True),
-            resource[1],
-            resource[0],
-            scope_id,
-        )
 
     def _claim(self, series: Row) -> int:
         """The id that `series` has in this batch, where its first choice may be another's (identity, "Collisions")."""

@@ -103,6 +103,9 @@ POINT_ENCODERS: Final[dict[str, tuple[Table, Callable[[str, int, Any], Row]]]] =
     "summary": (SUMMARY_POINTS, summary_point),
 }
 
+# Those of them that have an aggregation temporality.
+TEMPORAL: Final = frozenset({"sum", "histogram", "exponential_histogram"})
+
 
 def _sum_min_max(point: Any) -> tuple[float | None, float | None, float | None]:
     return (

@@ -14,7 +14,7 @@ from collector.model.errors import PermanentError, RetryableError, TelemetryErro
 from collector.model.signal import Signal
 from collector.pipeline.component import Batch, CheckStep, Settings, StartError, State, Thread
 from collector.pipeline.sender_config import SenderConfig
-from collector.storage.encode import Encoder
+from collector.storage.encoding import payload_encoder
 from collector.storage.store import PositionError, SchemaError, Store
 from collector.storage.tables import SIGNAL_OF
 
@@ -95,7 +95,7 @@ class StoreExporter:
         self._take_deleted = take_deleted
         self._upkeep = upkeep or (self._apply_retention if retention_s else None)
         self._rest = rest
-        self._encoders = {signal: Encoder() for signal in Signal}
+        self._encoders = {signal: payload_encoder(signal) for signal in Signal}
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -127,8 +127,7 @@ class StoreExporter:
 
     def export(self, batch: Batch, /) -> None:
         """See `Exporter`. What is stored already is delivered."""
-        messages = [record.parse() for record in batch.records]
-        encoded = self._encoders[batch.signal].encode(batch.signal, messages)
+        encoded = self._encoders[batch.signal].encode([record.payload for record in batch.records])
         try:
             with self._timed("write"):
                 self.store.write(encoded, queue_id=batch.queue_id, start=batch.start, end=batch.end)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from collector.model.signal import Signal
 from collector.storage.tables import SERIES, Table
@@ -16,18 +16,58 @@ Row: TypeAlias = tuple[Any, ...]
 Key: TypeAlias = "bytes | int"
 
 
+@runtime_checkable
+class CopyRows(Protocol):
+    """Rows that exist in PostgreSQL's binary COPY format, and become tuples when they are asked for (native)."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __iter__(self) -> Iterator[Row]:
+        """The tuples, in order."""
+        ...
+
+    def copy_pieces(self) -> Iterator[bytes]:
+        """As `postgresql.copy_binary.copy_pieces`."""
+        ...
+
+    def time_range(self) -> tuple[int, int]:
+        """The lowest and the highest `time`."""
+        ...
+
+
+class Omission(Protocol):
+    """Why `Encoded.dimensions` may lack rows: its encoder believes that the store has them."""
+
+    @property
+    def believed(self) -> object | None:
+        """What the belief is founded on: the token of the last `confirm`. None: nothing is left out."""
+        ...
+
+    def confirm(self, token: object) -> None:
+        """The dimensions are stored, as long as the store gives this token."""
+        ...
+
+    def complete(self) -> Encoded:
+        """The same telemetry with all dimensions. Ends the belief."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
     """One signal's items as rows.
 
-    `facts`: per fact table its rows, sorted by `Table.order_by`. `dimensions`: per dimension table, the rows
-    that the facts refer to, by primary key. Tables without rows are missing.
+    `facts`: per fact table its rows, sorted by `Table.order_by`; a list, or `CopyRows`. `dimensions`: per dimension
+    table, the rows that the facts refer to, by primary key; without some that are stored already, if there is an
+    `omission`. Tables without rows are missing.
     """
 
     signal: Signal
     items: int
     dimensions: Mapping[Table, Mapping[Key, Row]]
-    facts: Mapping[Table, list[Row]]
+    facts: Mapping[Table, Sequence[Row]]
+    omission: Omission | None = None
 
     def with_series_ids(self, changed: Mapping[Key, int]) -> Encoded:
         """Return the same telemetry with the series that `changed` names under other ids, sorted again.

@@ -13,7 +13,7 @@ import pytest
 
 from collector.model.signal import Signal
 from collector.storage.decode import decode
-from collector.storage.encode import encode
+from collector.storage.encoding import payload_encoder
 from collector.storage.postgresql.store import PostgresqlStore
 from collector.storage.rows import Encoded
 from collector.storage.store import Store, store_for
@@ -85,7 +85,7 @@ def refresh_rollups() -> Callable[[Store], None]:
 
 def put(store: Store, signal: Signal, *messages: Any) -> Encoded:
     """Write `messages` as the first batch of a queue of their own."""
-    encoded = encode(signal, messages)
+    encoded = payload_encoder(signal).encode([message.SerializeToString() for message in messages])
     assert store.write(encoded, queue_id=uuid4(), start=0, end=1)
     return encoded
 

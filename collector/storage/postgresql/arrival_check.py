@@ -13,9 +13,9 @@ from typing import Any, Final
 from psycopg import sql
 
 from collector.storage.postgresql.connections import Connection
-from collector.storage.postgresql.copy_binary import copy_pieces, copy_statement
+from collector.storage.postgresql.copy_binary import copy_pieces
 from collector.storage.postgresql.names import compose
-from collector.storage.postgresql.writing import set_local
+from collector.storage.postgresql.writing import copy_statement, set_local
 from collector.storage.rows import Row, sort_rows
 from collector.storage.tables import Kind, Table
 

@@ -11,8 +11,6 @@ from itertools import chain, repeat
 from struct import Struct
 from typing import Any, Final
 
-from psycopg import sql
-
 from collector.model.errors import PermanentError
 from collector.storage.rows import Row
 from collector.storage.tables import Column, Kind, Table
@@ -40,13 +38,6 @@ _OID_INT64: Final = 20
 _OID_FLOAT64: Final = 701
 
 
-def copy_statement(schema: str, table: Table) -> sql.Composed:
-    """The COPY that takes what `copy_pieces` makes."""
-    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-        sql.Identifier(schema, table.name), sql.SQL(", ").join(map(sql.Identifier, table.column_names))
-    )
-
-
 def copy_pieces(table: Table, rows: Sequence[Row]) -> Iterator[bytes]:
     """`rows` of `table` as pieces of one COPY stream, in their order.
 
@@ -60,6 +51,18 @@ def copy_pieces(table: Table, rows: Sequence[Row]) -> Iterator[bytes]:
         except (TypeError, ValueError, AttributeError, struct.error) as error:
             raise PermanentError(f"no row of {table.name}: {error}", reason="invalid_data") from error
     yield _TRAILER
+
+
+def copy_rows(table: Table, rows: Sequence[Row]) -> list[bytes]:
+    """Each of `rows` as it is in the stream.
+
+    Raises:
+        PermanentError: as `copy_pieces`.
+    """
+    try:
+        return [_encode(table, [row]) for row in rows]
+    except (TypeError, ValueError, AttributeError, struct.error) as error:
+        raise PermanentError(f"no row of {table.name}: {error}", reason="invalid_data") from error
 
 
 def _encode(table: Table, rows: Sequence[Row]) -> bytes:
@@ -94,6 +97,12 @@ def _jsons(values: Sequence[str]) -> list[bytes]:
     return [_length(len(data)) + data for data in map(str.encode, values)]
 
 
+def _uuids(values: Sequence[bytes]) -> list[bytes]:
+    if set(map(len, values)) != {16}:
+        raise ValueError("a UUID has 16 bytes")
+    return [_UUID_LENGTH + value for value in values]
+
+
 def _int64_array(values: Sequence[int]) -> bytes:
     if not values:
         return _array_empty(12, 0, 0, _OID_INT64)
@@ -122,7 +131,7 @@ _COLUMN: Final[dict[Kind, Callable[[Sequence[Any]], Sequence[bytes]]]] = {
     Kind.BOOL: lambda values: [_TRUE if value else _FALSE for value in values],
     Kind.TEXT: _texts,
     Kind.JSON: _jsons,
-    Kind.UUID: lambda values: [_UUID_LENGTH + value for value in values],
+    Kind.UUID: _uuids,
     Kind.UINT64_ARRAY: lambda values: [_int64_array(value) for value in values],
     Kind.FLOAT64_ARRAY: lambda values: [_float64_array(value) for value in values],
 }

@@ -59,6 +59,11 @@ def uncovered(partitions: Sequence[Partition], times: Iterable[int]) -> list[int
     return sorted(missing)
 
 
+def in_one_partition(partitions: Sequence[Partition], low: int, high: int) -> bool:
+    """Whether one partition holds all times (µs) from `low` to `high`."""
+    return any(partition.start <= low and high < partition.end for partition in partitions)
+
+
 def free_range(partitions: Sequence[Partition], time: int, interval: int) -> tuple[int, int]:
     """The range (µs) of a new partition for `time`, which none of `partitions` holds.
 

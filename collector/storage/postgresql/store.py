@@ -30,12 +30,13 @@ from collector.storage.postgresql.options import FACTS_OF, Layout, StoreOptions
 from collector.storage.postgresql.partitions import (
     Partition,
     create_partitions,
+    in_one_partition,
     read_partitions,
     uncovered,
 )
 from collector.storage.postgresql.schema import Database
 from collector.storage.postgresql.statistics import read_stats
-from collector.storage.rows import Encoded, Key, Row
+from collector.storage.rows import CopyRows, Encoded, Key, Row
 from collector.storage.store import Migration, Result, SchemaError, SchemaStatus, TableStats
 from collector.storage.tables import FACTS, POSITIONS, Table
 
@@ -360,12 +361,14 @@ class PostgresqlStore:
         """Make the partitions that the rows of `encoded` need."""
         interval = round(self.options.chunk_interval_s) * _MICROSECONDS
         for table, rows in encoded.facts.items():
-            at = table.index("time")
-            times = {row[at] for row in rows} - {None}  # None: for the database to refuse
             with self._lock:
                 partitions = self._partitions.get(table)
             if partitions is None:
                 partitions = read_partitions(connection, self.options.schema, table)
+            if isinstance(rows, CopyRows) and in_one_partition(partitions, *rows.time_range()):
+                continue
+            at = table.index("time")
+            times = {row[at] for row in rows} - {None}  # None: for the database to refuse
             if uncovered(partitions, times):
                 partitions = create_partitions(connection, self.options.schema, table, times, interval)
             with self._lock:

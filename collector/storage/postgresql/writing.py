@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from psycopg import sql
 
 from collector.storage.postgresql.connections import Connection
-from collector.storage.postgresql.copy_binary import copy_pieces, copy_statement
+from collector.storage.postgresql.copy_binary import copy_pieces
 from collector.storage.postgresql.names import compose
-from collector.storage.rows import Key, Row
+from collector.storage.rows import CopyRows, Key, Row
 from collector.storage.tables import POSITIONS, SERIES, Kind, Table
 
 _ROWS_PER_STATEMENT: Final = 5_000
@@ -59,10 +59,21 @@ def insert_dimensions(
     return {series_id: digest.bytes for series_id, digest in found}
 
 
-def copy_facts(connection: Connection, schema: str, table: Table, rows: list[Row]) -> None:
+def copy_statement(schema: str, table: Table) -> sql.Composed:
+    """The COPY that takes what `copy_pieces` makes."""
+    return compose(
+        "COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)",
+        schema,
+        table=table,
+        columns=sql.SQL(", ").join(map(sql.Identifier, table.column_names)),
+    )
+
+
+def copy_facts(connection: Connection, schema: str, table: Table, rows: Sequence[Row]) -> None:
     """Append rows, in their order."""
+    pieces = rows.copy_pieces() if isinstance(rows, CopyRows) else copy_pieces(table, rows)
     with connection.cursor() as cursor, cursor.copy(copy_statement(schema, table)) as copy:
-        for piece in copy_pieces(table, rows):
+        for piece in pieces:
             copy.write(piece)
 
 

@@ -5,7 +5,7 @@ NaN is the text `NaN`; arrays are JSON, unsigned; booleans are 0 and 1. Everythi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isnan, nan
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ _OUT: Final[dict[Kind, _Cell]] = {
 }
 
 
-def rows_in(table: Table, rows: list[Row]) -> list[Row]:
+def rows_in(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
     """The rows as they are bound to an INSERT. `rows` itself when there is nothing to convert, as is the rule."""
     kinds = {column.kind for column in table.columns}
     if kinds.isdisjoint({Kind.UINT64_ARRAY, Kind.FLOAT64_ARRAY}):
@@ -59,17 +59,17 @@ def rows_in(table: Table, rows: list[Row]) -> list[Row]:
     return _converted(table, rows, _IN)
 
 
-def rows_out(table: Table, rows: list[Row]) -> list[Row]:
+def rows_out(table: Table, rows: Sequence[Row]) -> list[Row]:
     """`rows_in` undone."""
     return _converted(table, rows, _OUT)
 
 
-def _converted(table: Table, rows: list[Row], cells: dict[Kind, _Cell]) -> list[Row]:
+def _converted(table: Table, rows: Sequence[Row], cells: dict[Kind, _Cell]) -> list[Row]:
     converters = [
         (index, cells[column.kind]) for index, column in enumerate(table.columns) if column.kind in cells
     ]
     if not converters:
-        return rows
+        return list(rows)
     converted = []
     for row in rows:
         values = list(row)

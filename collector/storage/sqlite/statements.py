@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +21,7 @@ _SELECT: Final = {
     table: f"SELECT {', '.join(table.column_names)} FROM {table.name}" for table in (*DIMENSIONS, *FACTS)
 }
 EXACT_TIME: Final = "(time * 1000 + coalesce(time_nanos, 0))"  # as in the indexes, letter by letter
+_ROWS_AT_ONCE: Final = 2_000
 _KEYS_AT_ONCE: Final = 500  # every SQLite allows 999 placeholders
 
 
@@ -32,9 +33,11 @@ def insert_dimensions(connection: sqlite3.Connection, missing: Mapping[Table, li
     return {row[0]: row[1] for row in _by_key(connection, SERIES, keys)}
 
 
-def insert_facts(connection: sqlite3.Connection, table: Table, rows: list[Row]) -> None:
+def insert_facts(connection: sqlite3.Connection, table: Table, rows: Sequence[Row]) -> None:
     """Append rows."""
-    connection.executemany(f"INSERT {_INTO[table]}", rows_in(table, rows))
+    statement = f"INSERT {_INTO[table]}"
+    for at in range(0, len(rows), _ROWS_AT_ONCE):  # rows may become tuples only now
+        connection.executemany(statement, rows_in(table, rows[at : at + _ROWS_AT_ONCE]))
 
 
 def select_facts(
@@ -49,12 +52,12 @@ def select_facts(
 
 
 def select_dimensions(
-    connection: sqlite3.Connection, facts: Mapping[Table, list[Row]]
+    connection: sqlite3.Connection, facts: Mapping[Table, Sequence[Row]]
 ) -> dict[Table, dict[Key, Row]]:
     """The dimension rows that `facts` refer to, directly or through their series."""
     keys: dict[str, set[Key]] = {"series_id": set(), "resource_id": set(), "scope_id": set()}
 
-    def collect(table: Table, rows: list[Row]) -> None:
+    def collect(table: Table, rows: Sequence[Row]) -> None:
         for column, of_column in keys.items():
             if column in table.column_names:
                 at = table.index(column)

@@ -1,0 +1,48 @@
+"""What encodes the batches of an exporter: the native encoder if it is there, else the reference.
+
+The only place that chooses. Both give the same; `native` says how, and what for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from collector.model.signal import Signal
+from collector.storage.rows import Encoded
+from collector.version import native
+
+if TYPE_CHECKING:
+    from collector.storage.dimension_rows import SeriesId
+
+
+class PayloadEncoder(Protocol):
+    """Encodes batch after batch of one signal. Not thread-safe."""
+
+    def encode(self, payloads: Sequence[bytes]) -> Encoded:
+        """Encode what `wire.scan` has let through: encoded `Export…ServiceRequest`s, in their order."""
+        ...
+
+
+def payload_encoder(signal: Signal) -> PayloadEncoder:
+    """Return a new encoder of batches of `signal`."""
+    if native():
+        from collector.storage.native import NativeEncoder
+
+        return NativeEncoder(signal)
+    return ReferenceEncoder(signal)
+
+
+class ReferenceEncoder:
+    """`storage.encode` as a `PayloadEncoder`."""
+
+    def __init__(self, signal: Signal, *, series_id: SeriesId | None = None) -> None:
+        from collector.storage.encode import Encoder
+
+        self._signal = signal
+        self._encoder = Encoder() if series_id is None else Encoder(series_id=series_id)
+
+    def encode(self, payloads: Sequence[bytes]) -> Encoded:
+        """See `PayloadEncoder`."""
+        request = self._signal.request_type()
+        return self._encoder.encode(self._signal, [request.FromString(payload) for payload in payloads])
