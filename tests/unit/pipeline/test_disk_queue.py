@@ -1,0 +1,244 @@
+"""The sending queue on disk: restarts, full and failing disks, damage, and what a start costs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from collector.model.errors import RetryableError
+from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
+from collector.pipeline import queue_segment
+from collector.pipeline.batching import BatchLimits
+from collector.pipeline.component import StartError
+from collector.pipeline.disk_queue import DiskQueue, QueueStorage
+from collector.pipeline.queue import Loss
+from tests.support.fake_clock import FakeClock
+
+NO_LIMITS = BatchLimits(items_min=0, bytes_max=1 << 40)
+
+
+def opened(
+    directory: Path, losses: list[Loss] | None = None, *, capacity: int = 1 << 30, fsync: bool = True
+) -> DiskQueue:
+    queue = DiskQueue(QueueStorage(directory=directory, fsync=fsync), "q", capacity, FakeClock())
+    queue.watch((losses if losses is not None else []).append)
+    queue.open()
+    return queue
+
+
+def put(queue: DiskQueue, *texts: bytes) -> int:
+    pieces = [Telemetry(Signal.LOGS, text, 2) for text in texts]
+    queue.reserve(sum(piece.size for piece in pieces))
+    last = queue.append_all(pieces)
+    queue.wait_durable(last)
+    return last
+
+
+def held(queue: DiskQueue) -> list[bytes]:
+    return [record.data.payload for record in queue.read(queue.released, NO_LIMITS)]
+
+
+def segments(directory: Path) -> list[Path]:
+    return sorted(directory.glob("q/*.seg"))
+
+
+def test_queue_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """Same id, same numbers, what was released stays released; time waited counts on."""
+    first = opened(tmp_path)
+    put(first, b"a", b"b", b"c")
+    assert first.release(1) == 2
+    first.close()
+    second = opened(tmp_path)
+    assert (second.id, second.released, second.last, second.items) == (first.id, 1, 3, 4)
+    assert held(second) == [b"b", b"c"]
+    assert put(second, b"d") == 4
+    second.close()
+
+
+def test_queue_deletes_what_is_released_and_keeps_its_numbers(tmp_path: Path) -> None:
+    """Space comes back; an empty queue still knows which number is next."""
+    queue = opened(tmp_path)
+    put(queue, b"a", b"b")
+    queue.release(2)
+    queue.close()
+    again = opened(tmp_path)
+    assert len(segments(tmp_path)) == 1
+    assert put(again, b"c") == 3
+    again.close()
+
+
+def test_queue_takes_back_a_write_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk refuses, whatever part of the write was done; when there is room, nothing is missing."""
+    queue = opened(tmp_path)
+    put(queue, b"before")
+
+    def full(fd: int, buffers: Sequence[bytes], offset: int) -> int:
+        os.pwrite(fd, b"".join(buffers)[:20], offset)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwritev", full)
+        with pytest.raises(RetryableError) as refusal:
+            put(queue, b"refused")
+        assert refusal.value.reason == "disk_full"
+        assert queue.size == len(b"before")
+        assert queue.release(1) == 2  # what waits can still be sent
+    put(queue, b"after")
+    queue.close()
+    again = opened(tmp_path)
+    assert held(again) == [b"after"]
+    again.close()
+
+
+def test_queue_refuses_when_no_segment_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the next file is begun: also at a start, which succeeds, to send what is there."""
+    queue = opened(tmp_path)
+    put(queue, b"before")
+    queue.close()
+    real = os.open
+
+    def full(path: object, flags: int, *arguments: int, **named: int) -> int:
+        if flags & os.O_CREAT and str(path).endswith(".seg"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, flags, *arguments, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        again = opened(tmp_path)
+        with pytest.raises(RetryableError):
+            put(again, b"refused")
+        assert held(again) == [b"before"]
+        assert again.release(1) == 2
+    assert put(again, b"after") == 2
+    again.close()
+
+
+def test_queue_takes_back_what_a_failed_sync_was_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited is refused, the data is neither delivered nor found later, and its numbers are not used again."""
+    losses: list[Loss] = []
+    queue = opened(tmp_path, losses)
+    put(queue, b"before")
+
+    def failing(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", failing)
+        with pytest.raises(RetryableError) as refusal:
+            put(queue, b"refused")
+    assert refusal.value.reason == "disk_failed"
+    assert [(loss.cause, loss.detail, loss.records, loss.items) for loss in losses] == [
+        ("disk_failed", "EIO", 1, 2)
+    ]
+    assert put(queue, b"after") == 3
+    assert held(queue) == [b"before", b"after"]
+    queue.close()
+    again = opened(tmp_path, losses)
+    assert held(again) == [b"before", b"after"]
+    assert len(losses) == 1
+    again.close()
+
+
+def test_queue_sets_a_damaged_record_aside(tmp_path: Path) -> None:
+    """A flipped bit costs one record: the rest is delivered, the loss is told, the bytes are kept."""
+    queue = opened(tmp_path)
+    put(queue, b"first first", b"second second", b"third third")
+    queue.close()
+    path = segments(tmp_path)[0]
+    content = bytearray(path.read_bytes())
+    content[content.index(b"second") + 2] ^= 1
+    path.write_bytes(content)
+    losses: list[Loss] = []
+    again = opened(tmp_path, losses)
+    assert held(again) == [b"first first", b"third third"]
+    assert [(loss.cause, loss.detail, loss.records, loss.items) for loss in losses] == [
+        ("damaged", "corrupt", 1, 2)
+    ]
+    (kept,) = (tmp_path / "q" / "quarantine").iterdir()
+    assert b"sebond second" in kept.read_bytes()
+    assert again.items == 4
+    again.close()
+
+
+def test_queue_skips_records_of_a_version_it_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a downgrade."""
+    queue = opened(tmp_path)
+    put(queue, b"old")
+    with monkeypatch.context() as patched:
+        patched.setattr(queue_segment, "VERSION", 2)
+        put(queue, b"new")
+    queue.close()
+    losses: list[Loss] = []
+    again = opened(tmp_path, losses)
+    assert held(again) == [b"old"]
+    assert [(loss.detail, loss.records, loss.items) for loss in losses] == [("wrong_version", 1, 2)]
+    again.close()
+
+
+def test_queue_is_not_deceived_by_a_record_inside_a_payload(tmp_path: Path) -> None:
+    """A client sends the bytes of a record, with any salt but ours, and the header before it goes bad."""
+    queue = opened(tmp_path)
+    forged = Telemetry(Signal.LOGS, b"forged", 1)
+    crc = queue_segment.payload_crc(forged, 1234)
+    payload = queue_segment.encode_record_header(forged, 2, 0, crc, 1234) + forged.payload
+    put(queue, payload, b"good")
+    queue.close()
+    path = segments(tmp_path)[0]
+    content = bytearray(path.read_bytes())
+    content[queue_segment.SEGMENT_HEADER_SIZE + 8] ^= 0xFF
+    path.write_bytes(content)
+    again = opened(tmp_path)
+    assert held(again) == [b"good"]
+    again.close()
+
+
+def test_queue_belongs_to_one_process(tmp_path: Path) -> None:
+    """The second is told who has it."""
+    queue = opened(tmp_path)
+    with pytest.raises(StartError, match=f"pid {os.getpid()}"):
+        opened(tmp_path)
+    queue.close()
+    opened(tmp_path).close()
+
+
+def test_queue_opens_a_large_backlog_at_once(tmp_path: Path) -> None:
+    """256 MiB in 16 files: nothing but their ends is read, and a batch at a time is in memory."""
+    queue = opened(tmp_path, fsync=False)
+    payload = os.urandom(1024 * 1024)
+    for _ in range(256):
+        put(queue, payload)
+    queue.close()
+    tracemalloc.start()
+    began = time.monotonic()
+    again = opened(tmp_path, fsync=False)
+    assert time.monotonic() - began < 1.0
+    records = again.read(0, BatchLimits(items_min=0, bytes_max=4 * 1024 * 1024))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(records) == 4
+    assert peak < 16 * 1024 * 1024
+    assert again.items == 512
+    again.close()
+
+
+def test_queue_drops_the_oldest_that_nobody_reads_if_told_to(tmp_path: Path) -> None:
+    """What is being sent stays; what is dropped is told."""
+    losses: list[Loss] = []
+    queue = DiskQueue(QueueStorage(directory=tmp_path), "q", 10, FakeClock(), overflow="drop_oldest")
+    queue.watch(losses.append)
+    queue.open()
+    put(queue, b"aaaa", b"bbbb")
+    queue.read(0, BatchLimits(items_min=2))
+    put(queue, b"cccc")
+    assert [(loss.cause, loss.records, loss.items) for loss in losses] == [("overflow", 1, 2)]
+    assert held(queue) == [b"aaaa", b"cccc"]
+    queue.close()
