@@ -14,10 +14,11 @@ import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import conninfo
+from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 
 from collector.model.clock import Clock
@@ -25,6 +26,7 @@ from collector.model.errors import RetryableError
 from collector.storage.postgresql.errors import connect_error
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+_T = TypeVar("_T")
 
 # A peer that vanished is noticed within a minute, also in the middle of a COPY. libpq's names, ms and s.
 _NETWORK: Final[Mapping[str, Any]] = {
@@ -36,9 +38,37 @@ _NETWORK: Final[Mapping[str, Any]] = {
 }
 
 
+class _PatientConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that waits for the server only while `patience_is_over` says no.
+
+    A server's own timeouts end what it works on. They say nothing to us when what stands in between (a pooler,
+    a load balancer) has forgotten us but still acknowledges our packets: TCP would wait for ever.
+    """
+
+    patience_is_over: Callable[[], bool] | None = None
+
+    def wait(self, gen: PQGen[_T], *args: Any, **kwargs: Any) -> _T:
+        """See psycopg. Raises `OperationalError` when patience is over; the connection is closed then."""
+        return super().wait(gen if self.patience_is_over is None else self._bounded(gen), *args, **kwargs)
+
+    def _bounded(self, gen: PQGen[_T]) -> PQGen[_T]:
+        """Drive `gen` as psycopg does: it says what to wait for, and is told whether that came about."""
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and self.patience_is_over is not None and self.patience_is_over():
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError("the server did not answer in time")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+
 @dataclass(slots=True)
 class _Idle:
-    connection: Connection
+    connection: _PatientConnection
     since: float
 
 
@@ -102,14 +132,16 @@ class Connections:
             "client_encoding": "UTF8",
         }
 
-    def connect(self) -> Connection:
+    def connect(self) -> _PatientConnection:
         """Open a connection that is not one of the set.
 
         Raises:
             RetryableError: it could not be opened; the message is the server's or the network's.
         """
         try:
-            connection = psycopg.connect(**self.parameters(), autocommit=True, prepare_threshold=None)
+            connection = _PatientConnection.connect(
+                **self.parameters(), autocommit=True, prepare_threshold=None
+            )
         except ValueError as error:
             raise RetryableError(str(error), reason="connection_string") from None
         except psycopg.Error as error:
@@ -119,8 +151,11 @@ class Connections:
         return connection
 
     @contextlib.contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def connection(self, patience_s: float | None = None) -> Iterator[Connection]:
         """Lend a connection, in autocommit mode. It must not be kept.
+
+        Args:
+            patience_s: How long the server may take to answer while it is lent, from now; None: for ever.
 
         Raises:
             RetryableError: none could be opened, or none became free in time.
@@ -129,9 +164,13 @@ class Connections:
             raise RetryableError("all connections are in use", reason="connections_busy")
         try:
             connection = self._take()
+            if patience_s is not None:
+                deadline = self._clock.monotonic() + patience_s
+                connection.patience_is_over = lambda: self._clock.monotonic() > deadline
             try:
                 yield connection
             finally:
+                connection.patience_is_over = None
                 self._give_back(connection)
         finally:
             self._slots.release()
@@ -160,7 +199,7 @@ class Connections:
             one.connection.close()
         self._report()
 
-    def _take(self) -> Connection:
+    def _take(self) -> _PatientConnection:
         while True:
             with self._lock:
                 if self._closed:
@@ -179,7 +218,7 @@ class Connections:
         self._report()
         return connection
 
-    def _give_back(self, connection: Connection) -> None:
+    def _give_back(self, connection: _PatientConnection) -> None:
         keep = not connection.closed and connection.info.transaction_status is TransactionStatus.IDLE
         with self._lock:
             self._busy -= 1

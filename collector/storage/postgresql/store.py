@@ -43,6 +43,8 @@ from collector.storage.tables import FACTS, POSITIONS, Table
 # Partitions are made so far ahead, so that a writer seldom has to.
 _AHEAD_INTERVALS: Final = 2
 _MICROSECONDS: Final = 1_000_000
+# A server that is slow says so itself, by its statement_timeout; who waits longer than that waits for nobody.
+_PATIENCE_BEYOND_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ class PostgresqlStore:
             SchemaError: it is there and cannot be used: too old, or without the extension that is asked for.
         """
         self._connections.open()
-        with self._session() as connection:
+        with self._session(patient=False) as connection:
             self._inspect(connection).require_possible(self.options)
 
     def close(self) -> None:
@@ -155,12 +157,12 @@ class PostgresqlStore:
 
     def schema_status(self) -> SchemaStatus:
         """See `Store`."""
-        with self._session() as connection:
+        with self._session(patient=False) as connection:
             return self._inspect(connection).status
 
     def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
         """See `Store`."""
-        with self._session() as connection:
+        with self._session(patient=False) as connection:
             database = self._usable(connection)
             layout = database.require_usable(self.options)
             arrival = self._find_arrival(connection, database)
@@ -182,7 +184,7 @@ class PostgresqlStore:
 
     def position(self, queue_id: UUID) -> int | None:
         """See `Store`."""
-        with self._session() as connection:
+        with self._session(patient=False) as connection:
             self._usable(connection).require_usable(self.options)
             row = connection.execute(
                 compose(
@@ -291,10 +293,14 @@ class PostgresqlStore:
     # --- what the operations above are made of --------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _session(self) -> Iterator[Connection]:
-        """A connection, and the errors of the database as errors of telemetry."""
+    def _session(self, *, patient: bool = True) -> Iterator[Connection]:
+        """A connection, and the errors of the database as errors of telemetry.
+
+        `patient`: for what may take long; else the server must answer in the time that writing has, and a bit.
+        """
+        patience_s = None if patient else self.options.write_timeout_s + _PATIENCE_BEYOND_S
         try:
-            with self._connections.connection() as connection:
+            with self._connections.connection(patience_s) as connection:
                 yield connection
         except psycopg.Error as error:
             self._database = None  # whatever it was, look again before the next write
