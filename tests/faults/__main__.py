@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.catalogue import FAULTS
+from tests.faults.catalogue import FAULTS, SHORT
 from tests.faults.outcome import Outcome, table
 from tests.faults.stage import Stage
 
@@ -40,7 +40,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     rows = []
-    for name in options.names or FAULTS:
+    for name in options.names or (SHORT if options.short else FAULTS):
         print(f"{name} …", file=sys.stderr, flush=True)
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="collector-fault-") as directory:

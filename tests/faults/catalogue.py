@@ -11,6 +11,7 @@ from tests.faults.stage import Stage
 
 Fault: TypeAlias = Callable[[Stage], Outcome]
 
-FAULTS: dict[str, Fault] = {
+SHORT: dict[str, Fault] = {
     **outages.FAULTS,
 }
+FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY}

@@ -50,6 +50,7 @@ class Proxy:
         self._swallow = threading.Event()
         self._plan: str | None = None
         self._done = threading.Event()
+        self._resume = threading.Event()
         self.delay_s = 0.0
         self.rate = 0
         self.port = 0
@@ -65,6 +66,7 @@ class Proxy:
     def restore(self) -> None:
         """Pass everything on again. Connections that were swallowed are reset."""
         self.delay_s, self.rate = 0.0, 0
+        self._resume.set()
         if self._swallow.is_set():
             self.cut()
             self._swallow.clear()
@@ -87,11 +89,13 @@ class Proxy:
         """Do it once, to the first connection for which it fits; gives a function that waits until it is done.
 
         `mid-copy`: reset in the middle of the rows of a COPY.
+        `pause-copy`: in the middle of a COPY the client's rows do not get on, until `restore`.
         `stall-copy`: from the middle of a COPY nothing passes any more on this connection, and it stays open.
         `answer`: the server gets COMMIT and executes it, the connection is reset before the client hears of it.
         `commit`: reset before COMMIT reaches the server.
         """
         self._done.clear()
+        self._resume.clear()
         self._plan = plan
         try:
             yield self._wait_done
@@ -102,6 +106,7 @@ class Proxy:
         """End everything."""
         self._stop_listening()
         self._swallow.clear()
+        self._resume.set()
         self.cut()
 
     def _wait_done(self, within_s: float) -> None:
@@ -153,15 +158,13 @@ class Proxy:
         act: Callable[[_Link, bytes], bool],
     ) -> None:
         try:
-            while data := source.recv(1 if self.rate == 1 else _CHUNK):
+            while data := source.recv(_CHUNK):
                 if self.delay_s:
                     time.sleep(self.delay_s)
-                if self.rate:
-                    time.sleep(len(data) / self.rate)
                 while self._swallow.is_set() or link.held.is_set():
                     time.sleep(0.05)
                 if act(link, data):
-                    target.sendall(data)
+                    self._trickle(target, data)
             target.shutdown(socket.SHUT_WR)
         except OSError:
             link.cut()
@@ -169,19 +172,30 @@ class Proxy:
             with self._lock:
                 self._links.discard(link)
 
+    def _trickle(self, target: socket.socket, data: bytes) -> None:
+        """Send at the rate that is set, however that changes."""
+        while data and (rate := self.rate):
+            piece, data = data[: max(1, rate // 10)], data[max(1, rate // 10) :]
+            target.sendall(piece)
+            time.sleep(len(piece) / rate)
+        target.sendall(data)
+
     def _from_client(self, link: _Link, data: bytes) -> bool:
         if b"FROM STDIN" in data:
             link.copying = True
         elif link.copying:
             plan = None if self._done.is_set() else self._plan
             commits = COMMIT in data
-            if plan in ("mid-copy", "stall-copy") and not commits:
-                self._done.set()
+            if plan in ("mid-copy", "pause-copy", "stall-copy") and not commits:
                 link.server.sendall(data[: len(data) // 2])
+                self._done.set()
                 if plan == "mid-copy":
                     link.cut()
-                else:
+                elif plan == "stall-copy":
                     link.held.set()
+                else:
+                    self._resume.wait()
+                    link.server.sendall(data[len(data) // 2 :])
                 return False
             if plan == "commit" and commits:
                 self._done.set()
