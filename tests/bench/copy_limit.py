@@ -17,12 +17,12 @@ import psycopg
 from collector.model.signal import Signal
 from collector.storage.encode import Encoder
 from collector.storage.postgresql.arrival import find_arrival
-from collector.storage.postgresql.copy_binary import copy_pieces, copy_statement
+from collector.storage.postgresql.copy_binary import copy_pieces
 from collector.storage.postgresql.options import DAY_S, Layout, StoreOptions
 from collector.storage.postgresql.partitions import create_partitions
 from collector.storage.postgresql.schema import inspect
 from collector.storage.postgresql.store import PostgresqlStore
-from collector.storage.postgresql.writing import set_local
+from collector.storage.postgresql.writing import copy_statement, set_local
 from collector.storage.rows import Row
 from collector.storage.tables import Table
 from tests.bench import payloads, process
@@ -90,7 +90,7 @@ def encoded(signal: Signal, requests: Sequence[bytes]) -> list[Batch]:
     ]
 
 
-def batch(table: Table, rows: list[Row]) -> Batch:
+def batch(table: Table, rows: Sequence[Row]) -> Batch:
     """`rows`, which are sorted, as a batch."""
     times = [row[table.index("time")] for row in rows]
     return Batch(table, len(rows), frozenset((min(times), max(times))), b"".join(copy_pieces(table, rows)))
