@@ -11,6 +11,7 @@ Three things are not as a gRPC tutorial would have them, each for a reason measu
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
@@ -29,8 +30,6 @@ from collector.wire.reply import Encoding, export_reply, grpc_trailers
 from collector.wire.status import Condition, Failure, failure, failure_of
 
 if TYPE_CHECKING:
-    import threading
-
     from collector.pipeline.admission import Reservation
     from collector.pipeline.component import Settings
     from collector.receivers.otlp.config import GrpcConfig
@@ -40,6 +39,9 @@ TRANSPORT: Final = "grpc"
 
 # What a stream may send before its handler reads. Also what a call reserves before it is read.
 _UNREAD_BYTES: Final = 256 * 1024
+
+# Calls at once that wait to be as safe as their answer says; their threads are started as they are needed.
+_WAITERS: Final = 24
 
 _PROFILES: Final = "opentelemetry.proto.collector.profiles.v1development.ProfilesService"
 
@@ -54,7 +56,8 @@ class GrpcServer:
         self._config = config
         self._intake = intake
         self._server: grpc.Server | None = None
-        self._workers = WorkerPool(settings.spawn, f"{settings.id}-grpc", config.workers)
+        self._workers = WorkerPool(settings.spawn, f"{settings.id}-grpc", config.workers + _WAITERS)
+        self._working = threading.Semaphore(config.workers)
         self._deadlines = Deadlines(settings.clock, config.read_timeout)
         self._handlers = {
             f"/{signal.service}/Export": grpc.stream_unary_rpc_method_handler(self._export(signal))
@@ -135,8 +138,12 @@ class GrpcServer:
             try:
                 with self._settings.budget.reservation() as reservation:
                     reservation.grow_to(_UNREAD_BYTES)
-                    body = self._receive(requests, context, reservation)
-                    taken = self._intake.take(signal, body, json=False, transport=TRANSPORT)
+                    # The threads beyond `workers` are for calls that wait for their acknowledgement: they hold little.
+                    with self._working:
+                        body = self._receive(requests, context, reservation)
+                        pending = self._intake.begin(signal, body, json=False, transport=TRANSPORT)
+                        del body
+                    taken = pending.finish()
                     return export_reply(
                         signal, Encoding.PROTOBUF, rejected=taken.rejected, message=taken.message
                     )

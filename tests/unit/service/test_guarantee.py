@@ -1,0 +1,82 @@
+"""Where queues are, when pipelines answer, and what cannot be promised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from collector.components import FACTORIES
+from collector.config.diagnostics import ConfigError
+from collector.config.load import load
+from collector.config.sources import Surroundings
+from collector.model.identity import ComponentID
+from collector.service.config import Config, load_config
+from collector.service.guarantee import pipeline_acks, storage_of
+
+TEMPLATE = """
+receivers: {otlp: {protocols: {grpc: }}}
+exporters: {sqlite: {path: x.db, sending_queue: %s}, debug: }
+extensions: {file_storage: {directory: /var/lib/q}, file_storage/two: {directory: /var/lib/two, fsync: false}}
+service:
+  extensions: [file_storage]
+  pipelines: {logs: {receivers: [otlp], exporters: [%s]%s}}
+"""
+
+
+def config(tmp_path: Path, queue: str, *, exporters: str = "sqlite", ack: str = "") -> Config:
+    path = tmp_path / "c.yaml"
+    path.write_text(TEMPLATE % (queue, exporters, f", ack: {ack}" if ack else ""))
+    return load_config(load([str(path)], [], Surroundings({})), FACTORIES)
+
+
+def complaint(tmp_path: Path, queue: str, *, ack: str = "") -> str:
+    with pytest.raises(ConfigError) as error:
+        config(tmp_path, queue, ack=ack)
+    return " ".join(f"{problem.message} {problem.label}" for problem in error.value.problems)
+
+
+def test_a_queue_is_on_disk_where_its_exporter_says_so(tmp_path: Path) -> None:
+    """And its pipeline then answers when the disk has it."""
+    found = config(tmp_path, "{storage: file_storage}")
+    storage = storage_of(found, ComponentID("sqlite"))
+    assert storage is not None
+    assert (storage.directory, storage.fsync) == (Path("/var/lib/q"), True)
+    assert pipeline_acks(found) == {"logs": "disk"}
+
+
+def test_a_queue_is_in_memory_otherwise(tmp_path: Path) -> None:
+    """An extension alone changes nothing."""
+    found = config(tmp_path, "{}")
+    assert storage_of(found, ComponentID("sqlite")) is None
+    assert pipeline_acks(found) == {"logs": "memory"}
+
+
+def test_a_pipeline_promises_what_its_weakest_queue_does(tmp_path: Path) -> None:
+    """One exporter on disk, one in memory."""
+    found = config(tmp_path, "{storage: file_storage}", exporters="sqlite, debug")
+    assert pipeline_acks(found) == {"logs": "memory"}
+
+
+def test_a_pipeline_may_promise_more_or_less(tmp_path: Path) -> None:
+    """`stored` needs no disk, and who has one may not want to wait for it."""
+    assert pipeline_acks(config(tmp_path, "{}", ack="stored")) == {"logs": "stored"}
+    assert pipeline_acks(config(tmp_path, "{storage: file_storage}", ack="memory")) == {"logs": "memory"}
+
+
+@pytest.mark.parametrize(
+    ("queue", "ack", "expected"),
+    [
+        ("{storage: redis}", "", "'redis' is no storage extension that is defined it can be: file_storage"),
+        ("{storage: file_storage/two}", "", "'file_storage/two' is not started add it: service:"),
+        (
+            "{}",
+            "disk",
+            "the queue of exporter 'sqlite' is in memory set exporters.sqlite.sending_queue.storage",
+        ),
+        ("{overflow: drop_oldest}", "stored", "exporter 'sqlite' drops what it cannot keep"),
+    ],
+)
+def test_what_cannot_be_promised_is_an_error(tmp_path: Path, queue: str, ack: str, expected: str) -> None:
+    """Each with what to do."""
+    assert expected in complaint(tmp_path, queue, ack=ack)
