@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,10 @@ def tree_cpu_s(pid: int) -> float:
     """The same of a process and its children, those that have ended included. For PostgreSQL's postmaster."""
     fields = _stat(pid)
     total = sum(int(field) for field in fields[11:15]) / _TICKS
-    return total + sum(cpu_s(child) for child in _children(pid))
+    for child in _children(pid):
+        with suppress(FileNotFoundError):  # it has ended meanwhile, and is in its parent's figure from now on
+            total += cpu_s(child)
+    return total
 
 
 def memory_mb(pid: int, entry: str = "VmRSS") -> float:
