@@ -72,6 +72,14 @@ class Measured:
     rss_peak: float
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """When the first request was sent, on the monotonic clock, and how long until the last was answered."""
+
+    began: float
+    seconds: float
+
+
 def run() -> Iterator[Figure]:
     """Both workloads into SQLite and into the PostgreSQL of this machine, and into Rotel."""
     with tempfile.TemporaryDirectory(prefix="collector-bench-") as temporary, postgres() as server:
@@ -169,12 +177,12 @@ def measure(
         pid = daemon.process.pid
         rss_idle = process.memory_mb(pid)
         _store(workload, file.with_suffix(".warm"), daemon, url, workload.warm)
-        before = process.cpu_s(pid), _server_cpu_s(server), time.monotonic()
+        before = process.cpu_s(pid), _server_cpu_s(server)
         sent = _store(workload, file, daemon, url, workload.warm + workload.requests)
-        elapsed = time.monotonic() - before[2]
+        elapsed = time.monotonic() - sent.began
         return Measured(
             stored_per_s=items / elapsed,
-            accepted_per_s=items / sent,
+            accepted_per_s=items / sent.seconds,
             daemon_cpu_us=(process.cpu_s(pid) - before[0]) / items * 1e6,
             server_cpu_us=(_server_cpu_s(server) - before[1]) / items * 1e6,
             rss_idle=rss_idle,
@@ -182,8 +190,8 @@ def measure(
         )
 
 
-def _store(workload: Workload, file: Path, daemon: Daemon, url: str, requests: int) -> float:
-    """Send `file`, and return when `requests` in all are stored: the seconds that sending took."""
+def _store(workload: Workload, file: Path, daemon: Daemon, url: str, requests: int) -> Sent:
+    """Send `file`, and return when `requests` in all are stored."""
     items = requests * workload.items
     sent = send(file, daemon.grpc, workload.signal)
     with closing(open_store(url)) as store:
@@ -192,8 +200,8 @@ def _store(workload: Workload, file: Path, daemon: Daemon, url: str, requests: i
     return sent
 
 
-def send(file: Path, endpoint: str, signal: Signal) -> float:
-    """Send the requests of `file` from a process of its own; return the seconds it took."""
+def send(file: Path, endpoint: str, signal: Signal) -> Sent:
+    """Send the requests of `file` from a process of its own."""
     command = [
         sys.executable,
         "-m",
@@ -204,7 +212,8 @@ def send(file: Path, endpoint: str, signal: Signal) -> float:
         str(_CLIENT_THREADS),
     ]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(json.loads(result.stdout)["seconds"])
+    found = json.loads(result.stdout)
+    return Sent(found["began"], found["seconds"])
 
 
 def rotel_cpu_us(workload: Workload, file: Path) -> float | None:

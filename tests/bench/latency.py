@@ -18,7 +18,7 @@ def run() -> Iterator[Figure]:
         files = {Signal.METRICS: steady.point_file(directory), Signal.TRACES: steady.span_file(directory)}
         for signal, path in files.items():
             requests = 200 if signal is Signal.METRICS else 400
-            full = requests / end_to_end.send(path, daemon.grpc, signal)
+            full = requests / end_to_end.send(path, daemon.grpc, signal).seconds
             answers = steady.send(path, "grpc", daemon.grpc, signal, full / 2, _SECONDS)
             name = f"latency at half load, {signal.value} into {exporter}"
             yield Figure(name=f"{name}: requests", value=full / 2, unit="/s")

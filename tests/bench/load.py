@@ -1,7 +1,8 @@
 """Send encoded requests over gRPC as fast as they are taken, from a process of its own.
 
 Reads, from the file named first, requests as `length (4 bytes, little-endian) bytes`; prints one line of JSON:
-how many were acknowledged, how many refused and sent again, and the seconds it took.
+how many were acknowledged, how many refused and sent again, when it began (the machine's monotonic clock), and the
+seconds it took.
 
     python -m tests.bench.load FILE 127.0.0.1:4317 traces|metrics|logs THREADS
 """
@@ -77,7 +78,7 @@ def main() -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    print(json.dumps({**totals, "seconds": time.monotonic() - began}))
+    print(json.dumps({**totals, "began": began, "seconds": time.monotonic() - began}))
 
 
 if __name__ == "__main__":
