@@ -7,7 +7,7 @@ batches can decide. Before the compression policy has merged, and after.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from collector.model.signal import Signal
 from collector.query.when import iso
-from collector.storage.encode import encode
+from collector.storage.encoding import PayloadEncoder, ReferenceEncoder, payload_encoder
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.store import PostgresqlStore
 from collector.storage.tables import FACTS, NUMBER_POINTS, SPANS
@@ -70,12 +70,16 @@ class Pair:
 
     compressed: PostgresqlStore
     rows: PostgresqlStore
+    encoders: Mapping[Signal, PayloadEncoder]
 
     def write(self, signal: Signal, *messages: Any) -> None:
-        """Store one batch in both."""
-        encoded = encode(signal, messages)
-        for store in (self.compressed, self.rows):
-            assert store.write(encoded, queue_id=uuid4(), start=0, end=1)
+        """Store one batch in both: compressed as the daemon encodes and orders it, as rows by the reference."""
+        payloads = [message.SerializeToString() for message in messages]
+        for store, encoder in (
+            (self.compressed, self.encoders[signal]),
+            (self.rows, ReferenceEncoder(signal)),
+        ):
+            assert store.write(encoder.encode(payloads), queue_id=uuid4(), start=0, end=1)
 
     def same(self, question: str, params: dict[str, Any]) -> None:
         """Ask both; they must agree."""
@@ -95,7 +99,7 @@ def pair(timescaledb_server: Server) -> Iterator[Pair]:
     ):
         for store in (compressed, rows):
             store.migrate()
-        yield Pair(compressed, rows)
+        yield Pair(compressed, rows, {signal: payload_encoder(signal) for signal in Signal})
     for url in urls:
         timescaledb_server.drop_database(url)
 
