@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import outages
+from tests.faults import outages, refusals
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -13,5 +13,6 @@ Fault: TypeAlias = Callable[[Stage], Outcome]
 
 SHORT: dict[str, Fault] = {
     **outages.FAULTS,
+    **refusals.FAULTS,
 }
 FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY}

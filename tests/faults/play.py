@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from collector.model.signal import Signal
 from tests.faults.load import Load
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage, caught_up, closed, config
@@ -34,6 +35,7 @@ def play(
         stage.load(daemon, rate=rate, **load_options) as load,
     ):
         load.wait_for(100)
+        wait_until_stored(daemon)
         disturb(daemon, load)
         load.wait_for(100)
         requests = load.finish()
@@ -45,6 +47,14 @@ def play(
         if code := daemon.stop():
             problems.append(f"exit code {code}")
     return stage.verdict(requests, *destinations).but(*problems)
+
+
+def wait_until_stored(daemon: Daemon) -> None:
+    """Wait until something of each signal has been stored: the tables are there and warm."""
+    eventually(
+        lambda: all(daemon.metric(f"otelcol_exporter_sent_{signal.item}") for signal in Signal),
+        what="something of each signal stored",
+    )
 
 
 def wait_for_retry(daemon: Daemon, *reasons: str, within_s: float = 30.0) -> None:

@@ -33,7 +33,7 @@ _RSS_MAX = 260 * MIB
 def server() -> Server:
     """The PostgreSQL server of this process. Commits count: what it confirmed must be there after a crash."""
     # A role without privileges must find all connections taken, and deadlocks are looked for soon.
-    return start_server(synchronous_commit="on", superuser_reserved_connections="3", deadlock_timeout="500ms")
+    return start_server(synchronous_commit="on", superuser_reserved_connections="3", deadlock_timeout="2s")
 
 
 def stable_port() -> int:

@@ -122,6 +122,11 @@ class LocalServer:
             self._process.wait(30)
         self._process = None
 
+    def give(self, directory: Path) -> None:
+        """Let the server write to a directory that this process has made."""
+        if self._user is not None:
+            os.chown(directory, self._user.pw_uid, self._user.pw_gid)
+
     def remove(self) -> None:
         """Stop and delete everything."""
         self.stop(immediately=True)
