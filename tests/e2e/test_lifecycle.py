@@ -47,7 +47,7 @@ def test_without_a_file_it_starts_and_says_everything_one_needs(tmp_path: Path) 
     with running(tmp_path, None, arguments=ports) as daemon:
         banner = daemon.wait_until_ready()
         assert banner["storing"] == {"sqlite": str(tmp_path / "data" / "collector.db")}
-        assert "memory" in banner["guarantee"]
+        assert "on this disk" in banner["guarantee"]
         assert banner["environment"]["http"] == {
             "OTEL_EXPORTER_OTLP_ENDPOINT": daemon.http,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
