@@ -126,7 +126,7 @@ def test_rows_are_sorted_as_the_database_sorts(store: PostgresqlStore) -> None:
     ordered = store.query("SELECT DISTINCT service_name FROM otlp_logs ORDER BY service_name").rows
     facts = store.read(Signal.LOGS).facts
     [(table, rows)] = facts.items()
-    assert [name for (name,) in ordered] == sorted(names) == [row[0] for row in sort_rows(table, rows)]
+    assert [name for (name,) in ordered] == sorted(names) == [row[0] for row in sort_rows(table, list(rows))]
 
 
 @pytest.mark.parametrize(

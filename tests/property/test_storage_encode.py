@@ -52,7 +52,7 @@ def test_rows_have_the_types_that_the_tables_say(signal: Signal, data: st.DataOb
     encoded = encode(signal, [data.draw(requests(signal, valid=True))])
     tables: list[tuple[Any, list[Any]]] = [
         *((table, list(rows.values())) for table, rows in encoded.dimensions.items()),
-        *encoded.facts.items(),
+        *((table, list(rows)) for table, rows in encoded.facts.items()),
     ]
     for table, rows in tables:
         for row in rows:
