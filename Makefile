@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test faults check format bench clean
+.PHONY: help demo run test faults fuzz check format bench clean
 help:
 	@echo "make demo    start the daemon, drive it with an instrumented app, show what was stored"
 	@echo "make run     start the daemon: OTLP on 127.0.0.1:4317 and :4318, SQLite"
 	@echo "make test    run the tests"
 	@echo "make faults  break things for real, at length, and count every item"
+	@echo "make fuzz    damaged requests against the compiled modules, with sanitizers; FUZZ_SECONDS each"
 	@echo "make check   lint, types, layers"
 	@echo "make bench   measure"
 
@@ -36,6 +37,10 @@ test: $(VENV)/test.stamp
 
 faults: $(VENV)/test.stamp
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet 'setuptools>=77' 'cython>=3.1'
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 check: $(VENV)/check.stamp
 	$(BIN)/ruff check collector tests

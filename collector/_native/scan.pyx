@@ -132,7 +132,9 @@ cdef inline bint is_new(Keys *keys, Slice key) noexcept nogil:
         again |= keys.signs[index] == sign
     if unlikely_(again):
         for index in range(count):
-            if keys.texts[index].size == key.size and memcmp(keys.texts[index].data, key.data, key.size) == 0:
+            if keys.texts[index].size == key.size and (
+                key.size == 0 or memcmp(keys.texts[index].data, key.data, key.size) == 0
+            ):
                 return False
     keys.signs[count] = sign
     keys.texts[count] = key
