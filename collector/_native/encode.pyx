@@ -56,7 +56,10 @@ from collector._native.span_rows cimport write_span
 cdef enum:
     TABLES_MAX = 4  # that one signal has
     COLUMNS_MAX = 32
-    PIECE_SIZE = 1 << 18
+    # Of a COPY stream: malloc takes larger ones from the system each time, and page faults cost more than calls.
+    PIECE_SIZE = 96 << 10
+    # What is kept of the memory that the rows of a table took, for the next batch.
+    SPARE_SIZE_MAX = 16 << 20
     SERIES_SIZE_MAX = 64 << 20  # bytes of keys that are remembered
     OTHERS_SIZE_MAX = 8 << 20
 
@@ -114,6 +117,9 @@ cdef inline int64_t time_of(const uint8_t *row, Layout layout) noexcept nogil:
     return <int64_t>load_be64(at + 4) + EPOCH_US
 
 
+cdef class Encoder
+
+
 cdef class FactRows:
     """Sorted rows of one table: a sequence of tuples, made when they are asked for, and a COPY stream."""
 
@@ -121,9 +127,16 @@ cdef class FactRows:
     cdef uint8_t[COLUMNS_MAX] kinds
     cdef size_t columns
     cdef Layout layout
+    cdef Encoder encoder
+    cdef size_t table
 
     def __dealloc__(self):
         release_rows(&self.rows)
+
+    def __del__(self):
+        # With the interpreter's lock, and never while the encoder takes its spares.
+        if self.encoder is not None:
+            self.encoder.take_back(self.table, &self.rows)
 
     def __len__(self):
         return <Py_ssize_t>self.rows.count
@@ -274,6 +287,7 @@ cdef class Encoder:
     cdef Groups groups
     cdef Buffer scratch
     cdef Rows[TABLES_MAX] tables
+    cdef Rows[TABLES_MAX] spares  # memory of earlier batches
     cdef size_t[TABLES_MAX] settled  # rows whose series has its id
     cdef size_t described  # of `wanted_series`
     cdef dict resources
@@ -312,6 +326,7 @@ cdef class Encoder:
         free(self.seen.items)
         for index in range(<size_t>TABLES_MAX):
             release_rows(&self.tables[index])
+            release_rows(&self.spares[index])
         free(self.payloads)
         free(self.starts)
         free(self.doubtful)
@@ -409,7 +424,12 @@ cdef class Encoder:
         self.wanted_resources.count = self.wanted_scopes.count = self.wanted_series.count = self.seen.count = 0
         self.envelopes.count = self.groups.count = self.described = 0
         for index in range(<size_t>TABLES_MAX):
-            release_rows(&self.tables[index])
+            if self.spares[index].capacity:
+                release_rows(&self.tables[index])
+                self.tables[index] = self.spares[index]
+                memset(&self.spares[index], 0, sizeof(Rows))
+            self.tables[index].bytes.size = 0
+            self.tables[index].count = 0
             self.settled[index] = 0
         self.resources, self.scopes, self.series, self.foreign, self.kept = {}, {}, {}, {}, []
         free(self.payloads)
@@ -528,10 +548,22 @@ cdef class Encoder:
             rows.layout = self.layout
             rows.columns = <size_t>len(kinds)
             memcpy(rows.kinds, PyBytes_AS_STRING(kinds), rows.columns)
+            rows.encoder = self
+            rows.table = index
             rows.rows = self.tables[index]
             memset(&self.tables[index], 0, sizeof(Rows))
             facts.append(rows)
         return facts
+
+    cdef void take_back(self, size_t table, Rows *rows) noexcept:
+        """Keep the memory of rows that nobody needs any more."""
+        if rows.bytes.capacity + rows.capacity * sizeof(Item) > SPARE_SIZE_MAX:
+            return
+        release_rows(&self.spares[table])
+        self.spares[table] = rows[0]
+        self.spares[table].bytes.size = 0
+        self.spares[table].count = 0
+        memset(rows, 0, sizeof(Rows))
 
     # --- what Python says ---------------------------------------------------------------------------------------
 

@@ -267,13 +267,21 @@ cdef inline Outcome quote(Buffer *out, Slice text) noexcept nogil:
         memcpy(to, at, 8)
         at += 8
         to += 8
-    while at < end:
-        if unlikely_(not is_plain_byte(at[0])):
+    if at < end and text.size >= 8:
+        # The last word, some of which is written a second time.
+        if unlikely_(not is_plain(load_le64(end - 8))):
             out.size = to - out.data
             return quote_rest(out, at, end)
-        to[0] = at[0]
-        at += 1
-        to += 1
+        memcpy(to - (8 - (end - at)), end - 8, 8)
+        to += end - at
+    else:
+        while at < end:
+            if unlikely_(not is_plain_byte(at[0])):
+                out.size = to - out.data
+                return quote_rest(out, at, end)
+            to[0] = at[0]
+            at += 1
+            to += 1
     to[0] = 0x22
     out.size = to + 1 - out.data
     return DONE

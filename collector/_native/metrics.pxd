@@ -17,7 +17,7 @@ from collector._native.envelopes cimport (
     is_wanted,
 )
 from collector._native.fields cimport contiguous, reader_of_run
-from collector._native.interned cimport Entry, intern
+from collector._native.interned cimport Entry, intern_next
 from collector._native.json_text cimport is_utf8
 from collector._native.point_rows cimport (
     EXPONENTIAL,
@@ -208,7 +208,7 @@ cdef inline Outcome write_points(
         outcome = attributes_key(&point, attributes_tag(metric.kind), scratch, &key)
         if unlikely_(outcome != DONE):
             return outcome
-        item.entry = intern(&known.series, entry.number, key)
+        item.entry = intern_next(&known.series, entry.number, key)
         if unlikely_(item.entry == NULL):
             return NO_MEMORY
         if first_time(known, item.entry):
@@ -258,7 +258,7 @@ cdef inline Outcome write_metric(
     (<MetricKey *>scratch.data)[0] = metric.key
     key.data = scratch.data
     key.size = scratch.size
-    entry = intern(&known.metrics, 0, key)
+    entry = intern_next(&known.metrics, 0, key)
     if entry == NULL:
         return NO_MEMORY
     if entry.batch != known.batch:

@@ -55,7 +55,23 @@ static inline double double_of_bits(uint64_t bits) {
     return value;
 }
 
-/* High and low half of a * b. */
-static inline uint64_t multiply_high(uint64_t a, uint64_t b) { return (uint64_t)(((collector_u128)a * b) >> 64); }
+/* A base-128 number at `at`, of up to 10 bytes and 64 bits: what follows it, or NULL if there is none before `end`.
+ *
+ * Not inline, so that the readers that call it for what is longer than a byte are.
+ */
+static __attribute__((noinline)) const uint8_t *long_varint(const uint8_t *at, const uint8_t *end, uint64_t *value) {
+    uint64_t result = 0;
+    for (unsigned shift = 0; shift < 64 && at < end; shift += 7) {
+        const uint8_t byte = *at++;
+        if (shift == 63 && byte > 1)
+            return NULL; /* more than 64 bits */
+        result |= (uint64_t)(byte & 0x7F) << shift;
+        if (byte < 0x80) {
+            *value = result;
+            return at;
+        }
+    }
+    return NULL;
+}
 
 #endif

@@ -24,7 +24,7 @@ cdef extern from "primitives.h" nogil:
     void store_be32(void *target, uint32_t value)
     void store_be64(void *target, uint64_t value)
     double double_of_bits(uint64_t bits)
-    uint64_t multiply_high(uint64_t a, uint64_t b)
+    const uint8_t *long_varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
 
 
 cdef enum:
@@ -71,24 +71,11 @@ cdef inline size_t left(const Reader *reader) noexcept nogil:
 
 cdef inline bint read_long_varint(Reader *reader, uint64_t *value) noexcept nogil:
     """`read_varint` of two bytes and more."""
-    cdef const uint8_t *at = reader.at
-    cdef uint64_t result = 0
-    cdef uint32_t shift = 0
-    cdef uint8_t byte
-    while at < reader.end:
-        byte = at[0]
-        at += 1
-        if shift == 63 and byte > 1:
-            return False  # more than 64 bits
-        result |= <uint64_t>(byte & 0x7F) << shift
-        if byte < 0x80:
-            reader.at = at
-            value[0] = result
-            return True
-        shift += 7
-        if shift > 63:
-            return False
-    return False
+    cdef const uint8_t *following = long_varint(reader.at, reader.end, value)
+    if unlikely_(following == NULL):
+        return False
+    reader.at = following
+    return True
 
 
 cdef inline bint read_varint(Reader *reader, uint64_t *value) noexcept nogil:
