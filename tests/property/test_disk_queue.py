@@ -204,6 +204,9 @@ class DiskQueues(RuleBasedStateMachine):
         log = self.queue._log
         for fd in {*log._unsynced, log._active_fd} - {-1}:
             os.close(fd)
+        # An example may end in the middle of a step; `teardown` must not close them again.
+        log._unsynced.clear()
+        log._active, log._active_fd = None, -1
         for cursor in self.queue._cursors():
             cursor.close()
         self.queue._directory.close()
