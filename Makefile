@@ -13,7 +13,10 @@ help:
 	@echo "make check   lint, types, layers"
 	@echo "make bench   measure"
 
-$(VENV)/run.stamp: pyproject.toml
+# What is compiled, when there is a compiler: built again when it changes.
+NATIVE := setup.py $(wildcard collector/_native/*.pyx collector/_native/*.pxd collector/_native/*.h)
+
+$(VENV)/run.stamp: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	@touch $@
