@@ -120,9 +120,10 @@ class Service:
             timeout_s=timeout_s,
         )
         until = self._clock.monotonic() + timeout_s
-        self._supervisor.exit_at(until + _SHUTDOWN_SLACK_S, self._clock)
+        stopped = self._supervisor.exit_at(until + _SHUTDOWN_SLACK_S, self._clock)
         clean = self._graph.stop(until)
         self._close(admin)
+        stopped.set()
         lost = self._lost()
         self._log.root.info("Stopped.", reason=reason, lost_items=lost)
         return 0 if clean and not failed and not lost else 1

@@ -75,18 +75,20 @@ class Supervisor:
         """Ask the main thread to end the service. From any thread."""
         self._events.put(Stop(reason, failed))
 
-    def exit_at(self, deadline: float, clock: Clock) -> None:
-        """End the process with exit code 1 if it still runs at the monotonic time `deadline`.
+    def exit_at(self, deadline: float, clock: Clock) -> threading.Event:
+        """End the process with exit code 1 at the monotonic time `deadline`, unless the event returned is set before.
 
         For a component whose `shutdown` hangs: an orchestrator would kill it later, and say less.
         """
+        stopped = threading.Event()
 
         def watch() -> None:
-            threading.Event().wait(max(0.0, deadline - clock.monotonic()))
-            self._log.error("The stop took too long: exiting.", threads=self.running())
-            os._exit(1)
+            if not stopped.wait(max(0.0, deadline - clock.monotonic())):
+                self._log.error("The stop took too long: exiting.", threads=self.running())
+                os._exit(1)
 
         threading.Thread(target=watch, name="deadline", daemon=True).start()
+        return stopped
 
     def next_event(self, timeout_s: float) -> Event | None:
         """Wait for the next event; None if there was none for `timeout_s`. For the main thread."""

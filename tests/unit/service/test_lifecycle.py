@@ -8,6 +8,7 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from collector.model.clock import Clock, SystemClock
 from collector.service.banner import Banner
 from collector.service.lifecycle import Service
 from collector.service.logging import open_log
+from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.support.plan import CHAIN, Plan, configured
 
@@ -79,6 +81,15 @@ def test_a_part_that_cannot_start_ends_it_with_exit_code_1_and_its_reason() -> N
     (line,) = [line for line in life.log() if line["message"] == "Cannot start."]
     assert line["why"] == "it cannot"
     assert life.plan.calls[-1] == "stop out"
+
+
+def test_a_stop_in_time_leaves_nobody_behind_to_end_the_process() -> None:
+    """The watch over a stop that hangs must end with the stop, whoever the process belongs to."""
+    assert Life().run(lambda banner: signal.raise_signal(signal.SIGTERM)) == 0
+    eventually(
+        lambda: all(thread.name != "deadline" for thread in threading.enumerate()),
+        what="the end of the watch",
+    )
 
 
 def test_the_admin_server_answers_while_it_runs() -> None:
