@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import Stage
-
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 @contextmanager
-def small_filesystem(stage: Stage, *, mib: int) -> Iterator[Path]:
+def small_filesystem(*, mib: int) -> Iterator[Path]:
     """A folder on a file system of its own that holds `mib` MiB. Needs the right to mount: else skips."""
-    stage.directory.chmod(0o755)
-    folder = stage.directory / "small"
+    # Not in the test's own directory: pytest's are closed to the user that a server runs as.
+    parent = Path(tempfile.mkdtemp(prefix="collector-small-"))
+    parent.chmod(0o755)
+    folder = parent / "small"
     folder.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755", "tmpfs", str(folder)],
@@ -29,11 +31,13 @@ def small_filesystem(stage: Stage, *, mib: int) -> Iterator[Path]:
         check=False,
     )
     if done.returncode:
+        shutil.rmtree(parent)
         pytest.skip("needs the right to mount a small file system")
     try:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        shutil.rmtree(parent)
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def terminated(stage: Stage) -> Outcome:
 
 def disk_full(stage: Stage) -> Outcome:
     """No space is left where the database keeps its tables (53100), until somebody makes some."""
-    with small_filesystem(stage, mib=64) as folder, administered(stage) as (database, hands):
+    with small_filesystem(mib=64) as folder, administered(stage) as (database, hands):
         local = server().local
         assert local is not None
         space = folder / "tablespace"

@@ -163,9 +163,9 @@ def test_http_takes_small_and_large_bodies(running: Running, size: int) -> None:
 
 def test_http_answers_quickly_while_it_works_on_a_large_body(running: Running) -> None:
     """The event loop does not parse megabytes: another client is served meanwhile."""
-    records = request(Signal.LOGS, NOW, 60_000, text="large").SerializeToString()
+    records = encode_json(Signal.LOGS, request(Signal.LOGS, NOW, 60_000, text="large"))
     with RawHttp.to(running.http) as large, RawHttp.to(running.http) as small:
-        large.send_request("POST", "/v1/logs", PROTOBUF, records)
+        large.send_request("POST", "/v1/logs", JSON, records)
         large.socket.setblocking(False)
         served = 0
         while served < 1000:
