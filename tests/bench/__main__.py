@@ -25,7 +25,17 @@ from tests.bench.figure import Figure, table
 from tests.support.postgres import installation
 
 # Modules of this package with `run() -> Iterable[Figure]`, in the order in which they run.
-BENCHES: Final = ("scan", "encode", "copy_limit", "end_to_end", "storage", "sidecar", "latency", "memory")
+BENCHES: Final = (
+    "scan",
+    "encode",
+    "copy_limit",
+    "end_to_end",
+    "storage",
+    "queries",
+    "sidecar",
+    "latency",
+    "memory",
+)
 
 
 def main() -> None:
