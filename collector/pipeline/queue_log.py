@@ -80,8 +80,9 @@ class SegmentLog:
         for base, path in sorted((base, path) for base, path in named if base is not None):
             self.segments.append(open_segment(base, path, self._directory.salt))
         newest = self.segments[-1] if self.segments else None
-        if newest is not None:
+        if newest is not None and not newest.finished:
             self._cut_torn_tail(newest, set_aside)
+            self._finish(newest)
         self.last = self.durable_upto = max(released, newest.last if newest else 0)
         if newest is not None and not newest.records and newest.base == self.last + 1:
             newest.path.unlink()  # made, and never used
@@ -108,8 +109,6 @@ class SegmentLog:
 
         Damage with whole records behind it is left to the reader: those had been written later.
         """
-        if newest.finished:
-            return
         found = examine(newest, newest.end)
         whole = found.frames[-1].end if found.frames else SEGMENT_HEADER_SIZE
         found.damages = [(damage, raw) for damage, raw in found.damages if damage.offset >= whole]
@@ -127,6 +126,17 @@ class SegmentLog:
                 message=f"{newest.path} ended in the middle of a record, as after a power failure; cut there",
             )
         )
+
+    def _finish(self, segment: Segment) -> None:
+        """Write the footer that a crash has prevented."""
+        if not segment.records:
+            return
+        with contextlib.suppress(OSError):  # a full disk: it is read again at the next start
+            fd = os.open(segment.path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                _write_all(fd, [encode_footer(segment)], segment.end)
+            finally:
+                os.close(fd)
 
     def _shorten(self, segment: Segment, end: int) -> tuple[int, int]:
         """Forget the records behind `end`, none of which is released; return how many and their items."""
