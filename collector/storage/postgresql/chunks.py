@@ -114,18 +114,18 @@ def drop_chunks_before(
 ) -> int:
     """Drop the chunks of `table` that lie entirely before `cutoff` (µs); return their rows.
 
-    One transaction for each. A partition that somebody is reading is left for the next time.
+    One transaction for each. What somebody is reading, or compressing, is left for the next time.
     """
     deleted = 0
     for chunk in read_chunks(connection, schema, table, layout):
         if chunk.end > cutoff:
             break
-        rows, _ = count_rows(connection, schema, table, chunk_bytes(connection, chunk), edition, chunk)
-        if not dry_run:
-            try:
+        try:
+            rows, _ = count_rows(connection, schema, table, chunk_bytes(connection, chunk), edition, chunk)
+            if not dry_run:
                 _drop(connection, schema, table, layout, edition, chunk)
-            except errors.LockNotAvailable:
-                continue
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            continue
         deleted += rows
     return deleted
 
