@@ -314,6 +314,15 @@ def test_people_are_told(timescaledb_url: str, store: PostgresqlStore) -> None:
         assert PRESORTED in said.output
 
 
+def test_batches_without_a_trace_are_passed_over(store: PostgresqlStore) -> None:
+    """Its Bloom filter, which TimescaleDB derives from the index on trace_id, is asked before a batch is unpacked."""
+    put(store, Signal.TRACES, *(_spans(1_000, service=service) for service in "abcd"))
+    plan = store.query(
+        "EXPLAIN SELECT * FROM otlp_spans WHERE trace_id = %(absent)s", {"absent": "f" * 32}
+    ).rows
+    assert any("bloom1_contains" in line for (line,) in plan)
+
+
 # --- what comes after ---------------------------------------------------------------------------------------
 
 _QUESTIONS = (
