@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import outages, refusals
+from tests.faults import kills, outages, refusals
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -14,5 +14,6 @@ Fault: TypeAlias = Callable[[Stage], Outcome]
 SHORT: dict[str, Fault] = {
     **outages.FAULTS,
     **refusals.FAULTS,
+    **kills.FAULTS,
 }
 FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY}

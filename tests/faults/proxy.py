@@ -92,6 +92,7 @@ class Proxy:
         `pause-copy`: in the middle of a COPY the client's rows do not get on, until `restore`.
         `stall-copy`: from the middle of a COPY nothing passes any more on this connection, and it stays open.
         `answer`: the server gets COMMIT and executes it, the connection is reset before the client hears of it.
+        `pause-answer`: the same, but reset only by `restore`.
         `commit`: reset before COMMIT reaches the server.
         """
         self._done.clear()
@@ -201,13 +202,16 @@ class Proxy:
                 self._done.set()
                 link.cut()
                 return False
-            link.answer_is_lost = plan == "answer" and commits
+            link.answer_is_lost = plan in ("answer", "pause-answer") and commits
             link.copying = not commits
         return True
 
     def _from_server(self, link: _Link, data: bytes) -> bool:
         if link.answer_is_lost:
+            paused = self._plan == "pause-answer"
             self._done.set()
+            if paused:
+                self._resume.wait()
             link.cut()
             return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import threading
@@ -53,26 +54,34 @@ def config(
     ports: tuple[int, int] = (0, 0),
     batch: str = "{timeout: 200ms}",
     extra: str = QUICK,
+    queue: str = "",
+    directory: Path | None = None,
+    ack: str = "disk",
     receiver: str = "",
-    http: str = "",
     service: str = "",
 ) -> str:
-    """A daemon's configuration: OTLP, all signals into each of `destinations`; `extra`: options of all of these."""
+    """A daemon's configuration: OTLP, all signals into each of `destinations`, queues on disk.
+
+    `extra`: options of all destinations; `queue`: of their sending queues; `directory`: of the queues' files.
+    """
     grpc_port, http_port = ports
     names = ", ".join(destination.exporter for destination in destinations)
-    exporters = ", ".join(f"{one.exporter}: {{{one.option}{extra}}}" for one in destinations)
-    pipeline = f"{{receivers: [otlp], processors: [memory_limiter, batch], exporters: [{names}]}}"
+    storage = f", sending_queue: {{storage: file_storage{queue}}}"
+    exporters = ", ".join(f"{one.exporter}: {{{one.option}{extra}{storage}}}" for one in destinations)
+    pipeline = f"{{ack: {ack}, receivers: [otlp], processors: [memory_limiter, batch], exporters: [{names}]}}"
     return f"""
 receivers:
   otlp:
     protocols:
       grpc: {{endpoint: "127.0.0.1:{grpc_port}"}}
-      http: {{endpoint: "127.0.0.1:{http_port}"{http}}}
+      http: {{endpoint: "127.0.0.1:{http_port}"}}
     {receiver}
 processors: {{memory_limiter: {{check_interval: 1s, limit_percentage: 80}}, batch: {batch}}}
 exporters: {{{exporters}}}
+extensions: {{file_storage: {{directory: "{directory or "${env:COLLECTOR_DATA_DIR}/queue"}"}}}}
 service:
   admin: {{endpoint: "127.0.0.1:0"}}
+  extensions: [file_storage]
   {service}
   pipelines: {{traces: {pipeline}, metrics: {pipeline}, logs: {pipeline}}}
 """
@@ -132,13 +141,25 @@ class Stage:
         launcher: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> Iterator[Daemon]:
-        """A daemon that is up, with its memory watched. Another may follow in the same directories."""
+        """A daemon that is up. Another may follow in the same directories."""
+        with self.life(text, launcher=launcher, environment=environment) as daemon:
+            daemon.wait_until_ready()
+            yield daemon
+
+    @contextmanager
+    def life(
+        self,
+        text: str,
+        *,
+        launcher: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[Daemon]:
+        """A daemon from its first moment, with its memory and its files watched."""
         daemon = Daemon.spawn(self.directory, text, launcher=launcher, environment=environment)
         over = threading.Event()
         watch = threading.Thread(target=self._watch, args=(daemon, over), daemon=True)
         watch.start()
         try:
-            daemon.wait_until_ready()
             yield daemon
         finally:
             over.set()
@@ -149,8 +170,7 @@ class Stage:
         data = self.directory / "data"
         while not over.wait(0.2):
             self.peak_rss = max(self.peak_rss, peak_rss(daemon))
-            used = sum(path.stat().st_size for path in _files(data))
-            self.peak_disk = max(self.peak_disk, used)
+            self.peak_disk = max(self.peak_disk, _size(data))
 
     def plan(
         self,
@@ -181,6 +201,13 @@ class Stage:
         """Clients of a running daemon; see `plan`."""
         http = daemon.http.removeprefix("http://")
         with self.load_of(self.plan(grpc=daemon.grpc, http=http, **options)) as load:
+            yield load
+
+    @contextmanager
+    def load_at(self, ports: tuple[int, int], **options: Any) -> Iterator[Load]:
+        """Clients of a daemon on these ports, which may be there or not; see `plan`."""
+        grpc, http = (f"127.0.0.1:{port}" for port in ports)
+        with self.load_of(self.plan(grpc=grpc, http=http, **options)) as load:
             yield load
 
     @contextmanager
@@ -227,10 +254,17 @@ def peak_rss(daemon: Daemon) -> int:
     return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
-def _files(directory: Path) -> Iterator[Path]:
+def _size(directory: Path) -> int:
+    size = 0
     for path in directory.rglob("*"):
-        if path.is_file():
-            yield path
+        with contextlib.suppress(FileNotFoundError):  # released segments disappear
+            size += path.stat().st_size
+    return size
+
+
+def stable_ports() -> tuple[int, int]:
+    """For gRPC and HTTP, of a daemon that is started again while clients go on."""
+    return stable_port(), stable_port()
 
 
 def caught_up(daemon: Daemon, *, within_s: float = 60.0) -> None:
