@@ -219,7 +219,8 @@ class Sender:
         """Drain, if nobody has begun to; wait for the end of it; count what is left. See `Component`."""
         self.drain(self._clock.monotonic() + _DRAIN_S)
         if self._thread is not None:
-            self._thread.join(max(0.0, self._drain_until - self._clock.monotonic()) + _LAST_ATTEMPT_S)
+            # Until a moment that is the same for all senders, or their last attempts would add up.
+            self._thread.join(max(0.0, self._drain_until + _LAST_ATTEMPT_S - self._clock.monotonic()))
         with self._ledger:
             if self._phase is _Phase.CLOSED:
                 return
