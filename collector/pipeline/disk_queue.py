@@ -211,9 +211,16 @@ class DiskQueue:
     def append_all(self, pieces: Sequence[Telemetry], /) -> int:
         """See `SendingQueue`."""
         crcs = self._log.checksums(pieces)
+        try:
+            return self._append(pieces, crcs, reserved=sum(data.size for data in pieces))
+        except RetryableError as error:
+            if error.reason != "disk_full" or not self._start_over():
+                raise
+            return self._append(pieces, crcs, reserved=0)
+
+    def _append(self, pieces: Sequence[Telemetry], crcs: Sequence[int], *, reserved: int) -> int:
         with self._state:
-            # Given back in any case: what is in the log counts there.
-            self._reserved -= sum(data.size for data in pieces)
+            self._reserved -= reserved  # in any case: what is in the log counts there
             last = self._log.append_all(pieces, crcs, self._clock.unix_nano())
             now = self._clock.monotonic()
             for sequence in range(last - len(pieces) + 1, last + 1):
@@ -312,6 +319,21 @@ class DiskQueue:
         for segment in self._log.delete(self._is_over):
             for cursor in self._cursors():
                 cursor.leave(segment)
+
+    def _start_over(self) -> bool:
+        """Delete the newest segment too, if all is released: on a full disk nothing else would make room again."""
+        with self._consuming:
+            if self._released != self._log.last:
+                return False
+            try:  # the next number must be known without the name of the segment
+                self._directory.write_position(self._released, durable=True)
+            except OSError:
+                return False
+            gone = self._log.delete_all(self._released)
+            for segment in gone:
+                for cursor in self._cursors():
+                    cursor.leave(segment)
+            return bool(gone)
 
     def _is_over(self, segment: Segment) -> bool:
         if segment.last <= self._released:

@@ -369,6 +369,23 @@ class SegmentLog:
             segment.path.unlink(missing_ok=True)
         return gone
 
+    def delete_all(self, released: int) -> list[Segment]:
+        """Delete every segment, the newest too, if nothing was appended behind `released` and nothing is being synced.
+
+        The caller has made durable that the next number is `released` + 1.
+        """
+        with self.state:
+            if self._syncing or self.items or self.durable_upto != self.last or self.last != released:
+                return []
+            self._abandon()
+            for fd in self._unsynced:
+                os.close(fd)
+            self._unsynced.clear()
+            gone, self.segments = self.segments, []
+        for segment in gone:
+            segment.path.unlink(missing_ok=True)
+        return gone
+
 
 def _write_all(fd: int, buffers: Sequence[bytes], offset: int) -> int:
     """Write at `offset`; return the offset behind it.

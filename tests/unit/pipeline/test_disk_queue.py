@@ -97,6 +97,33 @@ def test_queue_takes_back_a_write_that_does_not_fit(tmp_path: Path, monkeypatch:
     again.close()
 
 
+def test_queue_gives_its_newest_segment_back_to_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When all is delivered, a disk that this queue has filled has room again; numbers go on, also after a restart."""
+    queue = opened(tmp_path)
+    put(queue, b"x" * 5000)
+    real = os.pwritev
+
+    def full(fd: int, buffers: Sequence[bytes], offset: int) -> int:
+        if sum(path.stat().st_size for path in segments(tmp_path)) + sum(map(len, buffers)) > 6000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "pwritev", full)
+    with pytest.raises(RetryableError):
+        put(queue, b"y" * 2000)
+    assert queue.release(1) == 2
+    assert put(queue, b"y" * 2000) == 2
+    assert (queue.size, queue.items, held(queue)) == (2000, 2, [b"y" * 2000])
+    assert queue.release(2) == 2
+    assert put(queue, b"z" * 5000) == 3
+    queue.close()
+    again = opened(tmp_path)
+    assert (again.last, held(again)) == (3, [b"z" * 5000])
+    again.close()
+
+
 def test_queue_refuses_when_no_segment_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full when the next file is begun: also at a start, which succeeds, to send what is there."""
     queue = opened(tmp_path)
