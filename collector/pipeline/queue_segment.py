@@ -219,6 +219,10 @@ class SegmentReader:
         if header_crc != crc32(header[: _RECORD.size], self.segment.salt):
             return None
         _, version, signal, _, items, size, sequence, unix_nano, crc = _RECORD.unpack_from(header)
+        if sequence < self.segment.base:
+            # Of a segment that was deleted, whose blocks became this file's: a file system may not clear the end
+            # of a file that a crash found it extending.
+            return None
         frame = Frame(offset, offset + RECORD_HEADER_SIZE + size, sequence, items, size, unix_nano, None)
         return _BY_NUMBER.get(signal), version, crc, frame
 

@@ -228,6 +228,28 @@ def test_queue_is_not_deceived_by_a_record_inside_a_payload(tmp_path: Path) -> N
     again.close()
 
 
+def test_queue_is_not_deceived_by_what_a_deleted_segment_left_on_the_disk(tmp_path: Path) -> None:
+    """A crash may leave old blocks at the end of a file. Records in them are whole, and long delivered."""
+    queue = opened(tmp_path)
+    put(queue, b"a", b"b")
+    (old,) = segments(tmp_path)
+    blocks = old.read_bytes()[queue_segment.SEGMENT_HEADER_SIZE :]
+    queue.release(2)
+    queue.close()
+    queue = opened(tmp_path)
+    put(queue, b"c", b"d")
+    queue.close()
+    newest = segments(tmp_path)[-1]
+    content = newest.read_bytes()[: -queue_segment.FOOTER_SIZE]  # as a crash leaves it
+    newest.write_bytes(content + blocks)
+    again = opened(tmp_path)
+    assert (held(again), again.last) == ([b"c", b"d"], 4)
+    assert put(again, b"e") == 5
+    assert again.release(5) == 6
+    assert again.items == 0
+    again.close()
+
+
 def test_queue_belongs_to_one_process(tmp_path: Path) -> None:
     """The second is told who has it."""
     queue = opened(tmp_path)
