@@ -35,15 +35,18 @@ def configuration_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def load_or_exit(configs: Sequence[str], sets: Sequence[str]) -> Config:
     """Return the configuration. Warnings go to standard error; errors too, and then the exit code is 78."""
-    from collector.components import FACTORIES
+    from collector.service.config_files import ConfigFiles
+
+    return read_or_exit(ConfigFiles(configs, sets).read)
+
+
+def read_or_exit(read: Callable[[], Config]) -> Config:
+    """The same for a function that reads it."""
     from collector.config.diagnostics import ConfigError, render
-    from collector.config.load import load
-    from collector.config.sources import system
-    from collector.service.config import load_config
 
     color = sys.stderr.isatty()
     try:
-        config = load_config(load(configs, sets, system()), FACTORIES)
+        config = read()
     except ConfigError as error:
         click.echo(error.render(color=color), err=True, color=color)
         sys.exit(error.exit_code)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +15,19 @@ DATA_DIR: Final = "COLLECTOR_DATA_DIR"
 _NATIVE: Final = "COLLECTOR_NATIVE"
 
 
+UNREADABLE: Final = b""  # in place of the digest of a file that cannot be read
+
+
 class SourceError(Exception):
     """Something cannot be read; the message says what and why, as a sentence without its full stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What `${env:…}` and `${file:…}` see."""
+    """What `${env:…}` and `${file:…}` see. `read`: the files that were asked for, and a digest of what was in each."""
 
     variables: Mapping[str, str]
+    read: dict[str, bytes] = field(default_factory=dict)
 
     def variable(self, name: str) -> str | None:
         """Return an environment variable.
@@ -50,7 +56,9 @@ class Surroundings:
             with Path(path).open("rb") as stream:
                 content = stream.read(_FILE_SIZE_MAX + 1)
         except OSError as error:
+            self.read[path] = UNREADABLE
             raise SourceError(f"{path}: {error.strerror or error}") from error
+        self.read[path] = sha256(content).digest()
         if len(content) > _FILE_SIZE_MAX:
             raise SourceError(f"{path} is larger than 4 MiB")
         try:
@@ -68,6 +76,14 @@ class Surroundings:
                 return None
             state = f"{home}/.local/state"
         return f"{state}/collector" if _is_unicode(state) else None
+
+
+def digest(path: str) -> bytes:
+    """The digest that `Surroundings.file` would note for a file now."""
+    surroundings = Surroundings({})
+    with suppress(SourceError):
+        surroundings.file(path)
+    return surroundings.read.get(path, UNREADABLE)
 
 
 def system() -> Surroundings:

@@ -45,6 +45,18 @@ class Component(Protocol):
         ...
 
 
+@runtime_checkable
+class Successor(Protocol):
+    """A component that goes on with what another one has, which it replaces while that one still runs."""
+
+    def succeed(self, predecessor: Component, /) -> None:
+        """Take over what cannot be in two hands, a port for instance. Called before `start`, if at all.
+
+        `predecessor` has the same id, and may be of another type. It is shut down when this one has started.
+        """
+        ...
+
+
 class StartError(Exception):
     """A component cannot start; the message says what to change. The process exits with 1."""
 
@@ -192,8 +204,13 @@ class HttpLimits:
 class HttpHost(Protocol):
     """Where ASGI applications are served: one event loop for the whole process."""
 
-    def serve(self, app: ASGI, endpoint: str, limits: HttpLimits) -> HttpListener:
+    def serve(
+        self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
+    ) -> HttpListener:
         """Bind `endpoint` (`host:port`) and serve `app`.
+
+        `sharing`: a listener whose sockets are used as well if it was asked for the same endpoint. Connections come
+        to both until it is stopped; none is refused.
 
         Raises:
             StartError: the address cannot be bound; the message names it, and who to blame if known.

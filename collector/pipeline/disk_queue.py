@@ -190,6 +190,11 @@ class DiskQueue:
 
     # --- putting in -------------------------------------------------------------------------------------
 
+    def adjust(self, capacity: int, overflow: Overflow, /) -> None:
+        """See `SendingQueue`."""
+        with self._state:
+            self._capacity, self._overflow = capacity, overflow
+
     def reserve(self, size: int, /) -> None:
         """See `SendingQueue`."""
         with self._state:

@@ -191,12 +191,6 @@ class Meters:
             "otel_signal",
             "reason",
         )
-        self.component_state = gauge(
-            "collector_component_up",
-            "1 when the component is ok, 0 when it is degraded or failed.",
-            "kind",
-            "component",
-        )
 
 
 class ExporterMeters:

@@ -114,6 +114,10 @@ class SendingQueue(Protocol):
         """
         ...
 
+    def adjust(self, capacity: int, overflow: Overflow, /) -> None:
+        """Have another bound, and do something else when it is reached. What is in it stays, even if it is more."""
+        ...
+
     def reserve(self, size: int, /) -> None:
         """Set room for `size` bytes aside. A request larger than the whole queue finds room when it is empty.
 
@@ -251,6 +255,11 @@ class MemoryQueue:
     def renew(self) -> None:
         """See `SendingQueue`."""
         self._id = uuid.uuid4()
+
+    def adjust(self, capacity: int, overflow: Overflow, /) -> None:
+        """See `SendingQueue`."""
+        with self._lock:
+            self._capacity, self._overflow = capacity, overflow
 
     def reserve(self, size: int, /) -> None:
         """See `SendingQueue`."""

@@ -33,7 +33,7 @@ from collector.pipeline.component import (
 from collector.pipeline.fanout import hand_over
 from collector.pipeline.observe import ExporterMeters
 from collector.pipeline.queue import Loss, Record, SendingQueue
-from collector.pipeline.sender_config import Ack, SenderConfig
+from collector.pipeline.sender_config import Ack, RetryConfig, SenderConfig
 
 __all__ = ["Ack", "Sender", "SenderConfig"]
 
@@ -88,6 +88,7 @@ class Sender:
         self._given_up: deque[tuple[int, int, str]] = deque(maxlen=_GIVEN_UP_MAX)  # first, last, why
         self._phase = _Phase.RUNNING
         self._thread: Thread | None = None
+        self._ended = False  # the thread has
         self._wake = threading.Event()
         self._drain_until = math.inf
         self._hurry = False
@@ -105,6 +106,7 @@ class Sender:
         self._attempted = queue.last
         self._first = True  # nothing was sent by this process
         self._opening = False
+        self._successions: deque[_Succession] = deque()
         queue.watch(self._lost)
 
     # --- taking over ------------------------------------------------------------------------------------
@@ -205,14 +207,35 @@ class Sender:
         self._settings.report(State.OK, "nothing sent yet")
         self._thread = self._settings.spawn(f"{self._settings.id}/{self._signal.value}", self._run)
 
-    def drain(self, until: float) -> None:
-        """Take no more, and send what waits until the monotonic time `until`. Returns at once."""
+    def adjust(self, exporter: Exporter, config: SenderConfig, limits: BatchLimits) -> threading.Event:
+        """Go on with these from the next attempt on. The queue stays, with all that waits in it.
+
+        Returns:
+            An event that is set when the exporter it had is not used any more.
+        """
+        succession = _Succession(exporter, config.retry_on_failure)
+        self._limits = limits
+        self._queue.adjust(int(config.sending_queue.queue_size), config.sending_queue.overflow)
         with self._ledger:
-            if self._phase is not _Phase.RUNNING:
+            if self._ended:
+                succession.done.set()
+            else:
+                self._successions.append(succession)
+        self._wake.set()
+        return succession.done
+
+    def drain(self, until: float) -> None:
+        """Take no more, and send what waits until the monotonic time `until`. Returns at once.
+
+        Called again it can only make the time shorter.
+        """
+        with self._ledger:
+            if self._phase is _Phase.CLOSED:
                 return
-            self._drain_until = until
-            self._hurry = True
-            self._phase = _Phase.DRAINING
+            self._drain_until = min(self._drain_until, until)
+            if self._phase is _Phase.RUNNING:
+                self._hurry = True
+                self._phase = _Phase.DRAINING
         self._wake.set()
 
     def shutdown(self) -> None:
@@ -242,9 +265,13 @@ class Sender:
             self._wake.clear()
             wait_s = self.turn()
             if wait_s is None:
-                return
+                break
             if wait_s:
                 self._wake.wait(wait_s)
+        with self._ledger:
+            self._ended = True
+            for succession in self._successions:
+                succession.done.set()
 
     # --- sending ----------------------------------------------------------------------------------------
 
@@ -255,6 +282,8 @@ class Sender:
             Seconds until the next turn is due, if nothing wakes the thread before; None when all is done.
         """
         now = self._clock.monotonic()
+        while self._successions:
+            self._succeed(self._successions.popleft())
         if self._phase is not _Phase.RUNNING and (now >= self._drain_until or not self._queue.items):
             return None
         if self._hurry:  # the last chance: do not sit out a long wait
@@ -272,6 +301,15 @@ class Sender:
         else:
             self._attempt(self._work[0])
         return 0.0
+
+    def _succeed(self, succession: _Succession) -> None:
+        self._retry = succession.retry
+        self._backoff = Backoff(self._retry, self._settings.rng)
+        self._next_attempt_at = None
+        if succession.exporter is not self._exporter:
+            self._exporter = succession.exporter
+            self._doubtful = True  # it may be another destination, or know how the last attempt ended
+        succession.done.set()
 
     def _wait_s(self, wait_s: float, now: float) -> float:
         return wait_s if self._phase is _Phase.RUNNING else min(wait_s, self._drain_until - now)
@@ -429,6 +467,17 @@ class Sender:
         if self._work and self._work[0][0].sequence <= upto:
             self._work[0] = tuple(record for record in self._work[0] if record.sequence > upto)
         return items
+
+
+class _Succession:
+    """Another exporter and other rules of retrying, for the sender's thread to take up. See `Sender.adjust`."""
+
+    __slots__ = ("done", "exporter", "retry")
+
+    def __init__(self, exporter: Exporter, retry: RetryConfig) -> None:
+        self.exporter = exporter
+        self.retry = retry
+        self.done = threading.Event()
 
 
 class _Entry:

@@ -19,15 +19,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from collector.pipeline.component import HttpLimits
 from collector.service.exposition import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from collector.pipeline.component import HttpHost, HttpListener
+
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 # A database that does not answer is reported as that; whoever asked does not wait for ever.
 _BLOCKING_TIMEOUT_S: Final = 10.0
+# How long answers that are being given may take when the server stops.
+_STOP_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +158,55 @@ class AdminApp:
     def _index(self) -> str:
         width = max(map(len, self._endpoints))
         return "\n".join(f"{path:<{width}}  {endpoint.about}" for path, endpoint in self._endpoints.items())
+
+
+class AdminServer:
+    """The application where it can be reached: at one endpoint, and for a moment at two."""
+
+    def __init__(self, app: AdminApp, http: HttpHost) -> None:
+        self._app = app
+        self._http = http
+        self._asked = ""
+        self._listener: HttpListener | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port` as bound; empty before."""
+        return self._listener.endpoint if self._listener is not None else ""
+
+    def listen(self, endpoint: str) -> Before | None:
+        """Listen at `endpoint` as well. Returns where it did before; None if it is the same.
+
+        Raises:
+            StartError: it cannot. It listens where it did.
+        """
+        if endpoint == self._asked:
+            return None
+        listener = self._http.serve(self._app, endpoint, HttpLimits(connections_max=100))
+        before = Before(self._asked, self._listener)
+        self._asked, self._listener = endpoint, listener
+        return before
+
+    def leave(self, before: Before | None) -> None:
+        """Listen where it did before no longer."""
+        if before is not None and before.listener is not None:
+            before.listener.stop(_STOP_S)
+
+    def go_back(self, before: Before | None) -> None:
+        """Listen only where it did before."""
+        if before is not None:
+            self.stop()
+            self._asked, self._listener = before.asked, before.listener
+
+    def stop(self) -> None:
+        """Listen no more. Safe twice."""
+        if self._listener is not None:
+            self._listener.stop(_STOP_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Where an `AdminServer` listened before."""
+
+    asked: str
+    listener: HttpListener | None

@@ -58,7 +58,9 @@ def unattended(component_id: ComponentID, kind: str, config: Config) -> Settings
 class _NoHttp:
     """No server."""
 
-    def serve(self, app: ASGI, endpoint: str, limits: HttpLimits) -> HttpListener:
+    def serve(
+        self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
+    ) -> HttpListener:
         """See `HttpHost`."""
         raise RuntimeError(f"a check does not serve {endpoint}")
 

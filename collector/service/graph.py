@@ -1,29 +1,26 @@
-"""From configuration to connected parts: built back to front, started back to front, stopped front to back.
+"""Connected parts, and their life: started back to front, stopped front to back.
 
-    receiver ─▶ processors of the pipeline ─▶ fan-out ─▶ sender (queue + thread) ─▶ exporter
+    receiver ─▶ inlet ─▶ processors of the pipeline ─▶ fan-out ─▶ sender (queue + thread) ─▶ exporter
 
 A receiver is one instance for all pipelines that name it; a processor is one instance per pipeline; an exporter
-is one instance, with one sender per signal.
+is one instance, with one sender per signal. `build` makes a graph, `replacement` puts one in the place of another.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from collector.model.identity import ComponentID
 from collector.model.signal import Signal
-from collector.pipeline.component import Component, Consumer, Exporter, Settings, State, TransactionalExporter
-from collector.pipeline.fanout import fan_out
-from collector.pipeline.observe import CountedConsumer
-from collector.pipeline.queue import MemoryQueue, SendingQueue
+from collector.pipeline.component import Component, Consumer, Settings, State
+from collector.pipeline.inlet import Inlet
+from collector.pipeline.queue import SendingQueue
 from collector.pipeline.sender import Sender
-from collector.service.batch_limits import batch_limits
-from collector.service.guarantee import ack_of, storage_of
-from collector.service.status import ComponentKey
+from collector.service.status import ComponentKey, ComponentStatus
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -33,11 +30,12 @@ if TYPE_CHECKING:
     from collector.pipeline.batching import BatchLimits
     from collector.pipeline.component import HttpHost, Thread
     from collector.pipeline.observe import Meters
-    from collector.service.config import Config
-    from collector.service.status import Statuses
+    from collector.service.config import ComponentConfig, Config
 
 # A queue is full when the next request does not fit; the rest of the room is what was too small for it.
 _FULL_SHARE: Final = 0.95
+# A receiver may have taken something before a later one could not start: so long its delivery is tried.
+_FAILED_START_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,111 +46,156 @@ class House:
     rng: random.Random
     log: FilteringBoundLogger
     meters: Meters
-    statuses: Statuses
     budget: ByteBudget
     http: HttpHost
     spawn: Callable[[str, Callable[[], None]], Thread]
 
-    def settings(self, component_id: ComponentID, kind: str, *, scope: str = "") -> Settings:
-        """The settings of one component; `scope` tells instances of the same configuration apart."""
-        key = ComponentKey(kind, str(component_id), scope)
+    def status(self, component_id: ComponentID, kind: str, *, scope: str = "") -> ComponentStatus:
+        """A status for one component; `scope` tells instances of the same configuration apart."""
         log = self.log.bind(component=str(component_id), kind=kind)
+        return ComponentStatus(ComponentKey(kind, str(component_id), scope), self.clock, log)
+
+    def settings(self, component_id: ComponentID, status: ComponentStatus) -> Settings:
+        """The settings of one component."""
+        kind = status.key.kind
         return Settings(
             id=component_id,
             kind=kind,
             clock=self.clock,
             rng=random.Random(self.rng.getrandbits(64)),  # noqa: S311  jitter, not secrets
-            log=log,
+            log=self.log.bind(component=str(component_id), kind=kind),
             meters=self.meters,
             budget=self.budget,
             http=self.http,
             spawn=self.spawn,
-            report=self.statuses.reporter(key, log),
+            report=status.report,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A component in its place."""
+    """A component in its place, and the configuration that it has."""
 
-    key: ComponentKey
+    status: ComponentStatus
     component: Component
-    report: Callable[[State, str], None]
+    entry: ComponentConfig
 
 
 @dataclass(frozen=True, slots=True)
 class SenderNode:
-    """A sender in its place, with the queue it reads."""
+    """A sender in its place, with the queue it reads.
 
-    key: ComponentKey
+    `directory`: where queues of its kind are kept; None: in memory.
+    """
+
+    status: ComponentStatus
     component: Sender
-    report: Callable[[State, str], None]
     signal: Signal
     queue: SendingQueue
     limits: BatchLimits
+    directory: Path | None
 
 
-class Graph:
-    """All components of one configuration. Built by `build`."""
+@dataclass(frozen=True, slots=True)
+class ReceiverNode:
+    """A receiver in its place, and where its telemetry goes. `heads`: of this graph, behind the inlets."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self.extensions: list[Node] = []
-        self.exporters: dict[ComponentID, Node] = {}
-        self.senders: dict[tuple[ComponentID, Signal], SenderNode] = {}
-        self.processors: list[Node] = []  # in the order in which data meets them, pipeline after pipeline
-        self.receivers: dict[ComponentID, Node] = {}
+    status: ComponentStatus
+    component: Component
+    entry: ComponentConfig
+    inlets: Mapping[Signal, Inlet]
+    heads: Mapping[Signal, Consumer]
 
-    def start(self) -> None:
+
+AnyNode = Node | SenderNode | ReceiverNode
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """Some of the parts of a graph, that start or stop together."""
+
+    extensions: list[Node] = field(default_factory=list)
+    exporters: list[Node] = field(default_factory=list)
+    senders: list[SenderNode] = field(default_factory=list)
+    processors: list[Node] = field(default_factory=list)  # as data meets them, pipeline after pipeline
+    receivers: list[ReceiverNode] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[AnyNode]:
+        """All of them, those behind before those in front of them."""
+        yield from self.extensions
+        yield from self.exporters
+        yield from self.senders
+        yield from reversed(self.processors)
+        yield from self.receivers
+
+    def start(self, house: House) -> None:
         """Start what is behind before what is in front of it.
 
         Raises:
             StartError: of the component that cannot; those started before are stopped again.
         """
-        order: list[Node | SenderNode] = [
-            *self.extensions,
-            *self.exporters.values(),
-            *self.senders.values(),
-            *reversed(self.processors),
-            *self.receivers.values(),
-        ]
-        for node in order:
+        for node in self:
             try:
                 node.component.start()
             except BaseException:
-                self.stop(until=self._house.clock.monotonic())
+                self.stop(house, until=house.clock.monotonic() + _FAILED_START_S)
                 raise
-            if self._house.statuses.state(node.key) is State.STARTING:
-                node.report(State.OK, "")
+            if node.status.state is State.STARTING:
+                node.status.report(State.OK, "")
 
-    def stop(self, until: float) -> bool:
+    def stop(self, house: House, until: float) -> bool:
         """Stop in the order in which data flows; each part drains into the next, which is still alive.
 
         Args:
+            house: Of the graph.
             until: Monotonic time at which what is still queued is given up.
 
         Returns:
             Whether every component stopped without an error.
         """
-        clean = self._shutdown(self.receivers.values())
-        clean &= self._shutdown(self.processors)
-        for sender in self.senders.values():
+        clean = shut_down(house, self.receivers)
+        clean &= shut_down(house, self.processors)
+        for sender in self.senders:
             sender.component.drain(until)
-        clean &= self._shutdown(self.senders.values())
-        clean &= self._shutdown(self.exporters.values())
-        clean &= self._shutdown(self.extensions)
+        clean &= shut_down(house, self.senders)
+        clean &= shut_down(house, self.exporters)
+        clean &= shut_down(house, self.extensions)
         return clean
 
-    def _shutdown(self, nodes: Iterable[Node | SenderNode]) -> bool:
-        clean = True
-        for node in nodes:
-            try:
-                node.component.shutdown()
-            except Exception:  # one that fails to stop must not keep the others from it
-                clean = False
-                self._house.log.exception("A component failed to stop.", component=node.key.name)
-            node.report(State.STOPPED, "")
-        return clean
+
+class Graph:
+    """All components of one configuration. Made by `build`."""
+
+    def __init__(self, house: House, config: Config) -> None:
+        self.house = house
+        self.config = config
+        self.extensions: dict[ComponentID, Node] = {}
+        self.exporters: dict[ComponentID, Node] = {}
+        self.senders: dict[tuple[ComponentID, Signal], SenderNode] = {}
+        self.processors: list[Node] = []
+        self.receivers: dict[ComponentID, ReceiverNode] = {}
+
+    def parts(self) -> Parts:
+        """All of them."""
+        return Parts(
+            extensions=[*self.extensions.values()],
+            exporters=[*self.exporters.values()],
+            senders=[*self.senders.values()],
+            processors=[*self.processors],
+            receivers=[*self.receivers.values()],
+        )
+
+    def start(self) -> None:
+        """See `Parts`."""
+        self.parts().start(self.house)
+
+    def stop(self, until: float) -> bool:
+        """See `Parts`."""
+        return self.parts().stop(self.house, until)
+
+    def statuses(self) -> list[ComponentStatus]:
+        """What each component says about itself."""
+        return [node.status for node in self.parts()]
 
     def writable(self) -> bool:
         """Whether every sending queue has room, for more than the smallest of requests."""
@@ -161,94 +204,14 @@ class Graph:
         )
 
 
-def build(config: Config, house: House) -> Graph:
-    """Create every component that a pipeline uses, and connect them. Nothing is started."""
-    graph = Graph(house)
-    limits = batch_limits(config).by_queue
-    heads: dict[tuple[ComponentID, Signal], list[Consumer]] = {}
-    for extension_id in config.extensions_started:
-        settings = house.settings(extension_id, "extension")
-        entry = config.extensions[extension_id]
-        graph.extensions.append(_node(settings, entry.factory.create(settings, entry.config)))
-    for pipeline_id, pipeline in config.pipelines.items():
-        tails = [
-            _sender(graph, house, config, exporter_id, pipeline.signal, limits).entry(
-                ack_of(config, pipeline, exporter_id)
-            )
-            for exporter_id in pipeline.exporters
-        ]
-        head = fan_out(tails)
-        chain: list[Node] = []
-        for processor_id in reversed(pipeline.processors):
-            entry = config.processors[processor_id]
-            settings = house.settings(processor_id, "processor", scope=str(pipeline_id))
-            behind = CountedConsumer(head, house.meters.processor_outgoing_items, processor_id)
-            processor = entry.factory.create(settings, entry.config, behind)
-            chain.insert(0, _node(settings, processor, scope=str(pipeline_id)))
-            head = CountedConsumer(processor, house.meters.processor_incoming_items, processor_id)
-        graph.processors += chain
-        for receiver_id in pipeline.receivers:
-            heads.setdefault((receiver_id, pipeline.signal), []).append(head)
-    for receiver_id in dict.fromkeys(receiver_id for receiver_id, _ in heads):
-        consumers = {
-            signal: fan_out(heads[receiver_id, signal]) for signal in Signal if (receiver_id, signal) in heads
-        }
-        entry = config.receivers[receiver_id]
-        settings = house.settings(receiver_id, "receiver")
-        graph.receivers[receiver_id] = _node(
-            settings, entry.factory.create(settings, entry.config, consumers)
-        )
-    return graph
-
-
-def _node(settings: Settings, component: Component, *, scope: str = "") -> Node:
-    return Node(ComponentKey(settings.kind, str(settings.id), scope), component, settings.report)
-
-
-def _sender(
-    graph: Graph,
-    house: House,
-    config: Config,
-    exporter_id: ComponentID,
-    signal: Signal,
-    limits: Mapping[tuple[ComponentID, Signal], BatchLimits],
-) -> Sender:
-    """The sender of an exporter for `signal`: made when first asked for, and the exporter with it."""
-    if (exporter_id, signal) in graph.senders:
-        return graph.senders[exporter_id, signal].component
-    entry = config.exporters[exporter_id]
-    if exporter_id not in graph.exporters:
-        settings = house.settings(exporter_id, "exporter")
-        graph.exporters[exporter_id] = _node(settings, entry.factory.create(settings, entry.config))
-    exporter: Any = graph.exporters[exporter_id].component
-    effective = entry.config.batch_limits(limits.get((exporter_id, signal)))
-    if any(
-        pipeline.ack == "stored" and pipeline.signal is signal and exporter_id in pipeline.exporters
-        for pipeline in config.pipelines.values()
-    ):
-        effective = replace(effective, interval_s=0.0)  # somebody waits: what is there is sent
-    settings = house.settings(exporter_id, "exporter", scope=signal.value)
-    queue = _queue(house, config, exporter_id, signal, exporter)
-    sender = Sender(settings, exporter, signal, queue, entry.config, effective)
-    key = ComponentKey("exporter", str(exporter_id), signal.value)
-    graph.senders[exporter_id, signal] = SenderNode(key, sender, settings.report, signal, queue, effective)
-    return sender
-
-
-def _queue(
-    house: House, config: Config, exporter_id: ComponentID, signal: Signal, exporter: Exporter
-) -> SendingQueue:
-    options = config.exporters[exporter_id].config.sending_queue
-    storage = storage_of(config, exporter_id)
-    if storage is None:
-        return MemoryQueue(options.queue_size, house.clock, overflow=options.overflow)
-    from collector.pipeline.disk_queue import DiskQueue  # not needed where all is in memory
-
-    return DiskQueue(
-        storage,
-        f"{quote(str(exporter_id), safe='')}-{signal.value}",
-        options.queue_size,
-        house.clock,
-        overflow=options.overflow,
-        sync_release=not isinstance(exporter, TransactionalExporter),
-    )
+def shut_down(house: House, nodes: Iterable[AnyNode]) -> bool:
+    """Shut components down, one after the other; whether each did so without an error."""
+    clean = True
+    for node in nodes:
+        try:
+            node.component.shutdown()
+        except Exception:  # one that fails to stop must not keep the others from it
+            clean = False
+            house.log.exception("A component failed to stop.", component=node.status.key.name)
+        node.status.report(State.STOPPED, "")
+    return clean

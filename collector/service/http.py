@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from collector.pipeline.component import ASGI, HttpLimits, StartError, Thread
+from collector.pipeline.component import ASGI, HttpLimits, HttpListener, StartError, Thread
 from collector.pipeline.endpoint import Endpoint, bind
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 # How long the caller waits for the loop beyond the time it gave it: the loop may be busy, but not for ever.
 _PATIENCE_S: Final = 5.0
+# How long a connection that idles when its listener stops may still bring a request. One that was on its way would
+# be lost: the client would see a connection that was reset, and not know whether it was taken.
+_LINGER_S: Final = 0.5
 
 
 class HttpLoop:
@@ -34,13 +37,16 @@ class HttpLoop:
         self._thread: Thread | None = None
         self._closed = False
 
-    def serve(self, app: ASGI, endpoint: str, limits: HttpLimits) -> Listener:
+    def serve(
+        self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
+    ) -> Listener:
         """See `HttpHost`."""
         try:
             where = Endpoint.parse(endpoint)
         except ValueError as error:
             raise StartError(str(error)) from error
-        sockets = bind(where)
+        shared = sharing.sockets(where) if isinstance(sharing, Listener) else []
+        sockets = shared or bind(where)
         try:
             loop = self._running_loop()
             return _call(loop, _listen(loop, app, where, sockets, limits), _PATIENCE_S)
@@ -86,13 +92,16 @@ class Listener:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        endpoint: Endpoint,
+        asked: Endpoint,
+        sockets: list[socket.socket],
         servers: list[asyncio.Server],
         state: ServerState,
         leaving: set[LimitedProtocol],
     ) -> None:
         self._loop = loop
-        self._endpoint = endpoint
+        self._asked = asked
+        self._bound = Endpoint(asked.host, sockets[0].getsockname()[1])
+        self._sockets = sockets
         self._servers = servers
         self._state = state
         self._leaving = leaving
@@ -101,7 +110,13 @@ class Listener:
     @property
     def endpoint(self) -> str:
         """`host:port` as bound."""
-        return str(self._endpoint)
+        return str(self._bound)
+
+    def sockets(self, endpoint: Endpoint) -> list[socket.socket]:
+        """The sockets again, if this is what it was asked to listen at; they live on when it stops."""
+        if self._stopped or endpoint != self._asked:
+            return []
+        return [listening.dup() for listening in self._sockets]
 
     @property
     def connections(self) -> int:
@@ -117,12 +132,20 @@ class Listener:
             _call(self._loop, self._stop(grace_s), grace_s + _PATIENCE_S)
 
     async def _stop(self, grace_s: float) -> None:
+        from collector.service.http_protocol import LimitedProtocol  # loaded, since it listens
+
         for server in self._servers:
             server.close()
         for connection in list(self._state.connections):
+            if isinstance(connection, LimitedProtocol):
+                connection.end_soon()
+        end = self._loop.time() + grace_s
+        while self._state.connections and self._loop.time() < end - grace_s + min(_LINGER_S, grace_s):
+            await asyncio.sleep(_LINGER_S / 25)
+        for connection in list(self._state.connections):
             connection.shutdown()  # closes it if idle; else after the answer it is working on
         if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=grace_s)
+            await asyncio.wait(self._state.tasks, timeout=max(0.0, end - self._loop.time()))
         # First the connections, then what works for them: a cancelled request that could still answer would
         # answer 500, and a client throws away what was answered by 500. No answer at all is sent again.
         for connection in [*self._state.connections, *self._leaving]:
@@ -153,8 +176,7 @@ async def _listen(
         )
         for listening in sockets
     ]
-    port = sockets[0].getsockname()[1]
-    return Listener(loop, Endpoint(endpoint.host, port), servers, state, leaving)
+    return Listener(loop, endpoint, sockets, servers, state, leaving)
 
 
 def _call(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], timeout_s: float) -> T:

@@ -55,6 +55,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_message = False
         self._header_bytes = 0
         self._discarded_bytes = 0
+        self._ends_soon = False  # the next answer is the last
         self.idle_since: float | None = None  # loop time; None while a request is under way
 
     # The connection
@@ -86,6 +87,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._write_deadline.cancel()
         self._leaving.discard(self)
         super().connection_lost(exc)
+
+    def end_soon(self) -> None:
+        """Close after the answer that is being worked on, or after the next one: tell the client with it."""
+        self._ends_soon = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
     def abort(self) -> None:
         """Close at once, without waiting for a peer that does not read."""
@@ -143,6 +150,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_header = False
         self._cancel_deadline()
         super().on_headers_complete()
+        if self._ends_soon and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note that nothing of this request is outstanding."""

@@ -137,12 +137,57 @@ def _in_reading_order(logger: WrappedLogger, method: str, event: EventDict) -> E
     return first | ({"component": event.pop("component")} if "component" in event else {}) | dict(event)
 
 
+Level = Literal["debug", "info", "warn", "error"]
+Encoding = Literal["auto", "console", "json"]
+
+
+class _Form:
+    """The first and the last of the processors: what is written at all, and how. Both can change while it is used."""
+
+    def __init__(self, structlog: Any, stream: IO[str]) -> None:
+        self._structlog = structlog
+        self._terminal = stream.isatty()
+        self._least = 0
+        self._finish: list[Any] = []
+
+    def set(self, level: Level, encoding: Encoding) -> None:
+        """Have another form."""
+        processors = self._structlog.processors
+        console = self._terminal if encoding == "auto" else encoding == "console"
+        last: list[Any] = [processors.TimeStamper(fmt="iso", utc=not console)]
+        if console:
+            last.append(self._structlog.dev.ConsoleRenderer(colors=self._terminal))
+        else:
+            last += [_in_reading_order, processors.JSONRenderer(default=str, ensure_ascii=False)]
+        self._finish = last
+        self._least = _LEVELS[level]
+
+    def admit(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Let `event` pass if it is severe enough."""
+        if _LEVELS.get(method, logging.ERROR) < self._least:
+            raise self._structlog.DropEvent
+        return event
+
+    def render(self, logger: WrappedLogger, method: str, event: EventDict) -> Any:
+        """Make it a line."""
+        result: Any = event
+        for processor in self._finish:
+            result = processor(logger, method, result)
+        return result
+
+
 @dataclass(frozen=True, slots=True)
 class Log:
     """The root logger and what has to be done for it now and then."""
 
     root: FilteringBoundLogger
     repeats: RepeatLimit
+    form: _Form
+
+    def configure(self, level: Level, encoding: Encoding) -> None:
+        """Write what is at least so severe, in this form; all loggers that are bound to the root do at once."""
+        self.form.set(level, encoding)
+        logging.getLogger().setLevel(max(_LEVELS[level], logging.WARNING))
 
     def flush(self) -> None:
         """Write a line for every message that was held back and has not come again."""
@@ -156,40 +201,27 @@ class Log:
             )
 
 
-def open_log(
-    stream: IO[str],
-    clock: Clock,
-    *,
-    level: Literal["debug", "info", "warn", "error"] = "info",
-    encoding: Literal["auto", "console", "json"] = "auto",
-) -> Log:
+def open_log(stream: IO[str], clock: Clock, *, level: Level = "info", encoding: Encoding = "auto") -> Log:
     """Set up logging to `stream`: console form on a terminal and JSON elsewhere, unless `encoding` says.
 
     What libraries log through the standard library comes out of the same door from warning up.
     """
     structlog = _import_structlog()
     repeats = RepeatLimit(clock)
-    console = stream.isatty() if encoding == "auto" else encoding == "console"
-    processors: list[Any] = [
-        structlog.processors.add_log_level,
-        repeats,
-        _plain_traceback,
-        structlog.processors.TimeStamper(fmt="iso", utc=not console),
-    ]
-    if console:
-        processors.append(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
-    else:
-        processors += [
-            _in_reading_order,
-            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
-        ]
+    form = _Form(structlog, stream)
     root: FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(stream),
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        processors=[
+            form.admit,
+            structlog.processors.add_log_level,
+            repeats,
+            _plain_traceback,
+            form.render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         cache_logger_on_first_use=True,
     ).bind()
-    libraries = logging.getLogger()
-    libraries.handlers[:] = [_ToStructlog(root)]
-    libraries.setLevel(max(_LEVELS[level], logging.WARNING))
-    return Log(root, repeats)
+    logging.getLogger().handlers[:] = [_ToStructlog(root)]
+    log = Log(root, repeats, form)
+    log.configure(level, encoding)
+    return log

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from collector.pipeline.component import State
 
 if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
     from structlog.typing import FilteringBoundLogger
 
     from collector.model.clock import Clock
-    from collector.pipeline.observe import Meters
 
 # The worst state of any component is the service's.
 _SEVERITY = {State.OK: 0, State.STOPPED: 1, State.STARTING: 2, State.DEGRADED: 3, State.FAILED: 4}
@@ -40,57 +43,64 @@ class Status:
     since_unix_nano: int
 
 
-class Statuses:
-    """The state of every component. Thread-safe."""
+class ComponentStatus:
+    """The state of one component, which has a status of its own as long as it lives. Thread-safe."""
 
-    def __init__(self, clock: Clock, meters: Meters) -> None:
+    def __init__(self, key: ComponentKey, clock: Clock, log: FilteringBoundLogger) -> None:
+        self.key: Final = key
         self._clock = clock
-        self._meters = meters
+        self._log = log
         self._lock = threading.Lock()
-        self._by_key: dict[ComponentKey, Status] = {}
+        self._current = Status(State.STARTING, "", clock.unix_nano())
 
-    def reporter(self, key: ComponentKey, log: FilteringBoundLogger) -> Callable[[State, str], None]:
-        """Register a component, as STARTING; return its `Settings.report`."""
-        self._set(key, State.STARTING, "")
+    @property
+    def current(self) -> Status:
+        """What was reported last."""
+        return self._current
 
-        def report(state: State, message: str) -> None:
-            if self.state(key) is State.STOPPED:
+    @property
+    def state(self) -> State:
+        """The state that was reported last."""
+        return self._current.state
+
+    def report(self, state: State, message: str) -> None:
+        """Take a report: see `Settings.report`. A change for the worse or the better is logged."""
+        with self._lock:
+            before = self._current
+            if before.state is State.STOPPED:
                 return  # a thread's last words, after the component was shut down
-            before = self._set(key, state, message)
-            if before is None or before.state is state:
-                return
-            if state in (State.DEGRADED, State.FAILED):
-                log.warning("Component is not well.", state=state.value, why=message)
-            elif before.state in (State.DEGRADED, State.FAILED) and state is State.OK:
-                log.info("Component is well again.", state=state.value, detail=message)
+            since = before.since_unix_nano if before.state is state else self._clock.unix_nano()
+            self._current = Status(state, message, since)
+        if before.state is state:
+            return
+        if state in (State.DEGRADED, State.FAILED):
+            self._log.warning("Component is not well.", state=state.value, why=message)
+        elif before.state in (State.DEGRADED, State.FAILED) and state is State.OK:
+            self._log.info("Component is well again.", state=state.value, detail=message)
 
-        return report
 
-    def _set(self, key: ComponentKey, state: State, message: str) -> Status | None:
-        with self._lock:
-            before = self._by_key.get(key)
-            same = before is not None and before.state is state
-            since = before.since_unix_nano if before and same else self._clock.unix_nano()
-            self._by_key[key] = Status(state, message, since)
-            up = all(
-                status.state is State.OK
-                for other, status in self._by_key.items()
-                if (other.kind, other.name) == (key.kind, key.name)
-            )
-            self._meters.component_state.labels(key.kind, key.name).set(int(up))
-        return before
+def overall(states: Iterable[State]) -> State:
+    """The worst of all."""
+    return max(states, key=_SEVERITY.__getitem__, default=State.STARTING)
 
-    def state(self, key: ComponentKey) -> State:
-        """The state of one component."""
-        with self._lock:
-            return self._by_key[key].state
 
-    def all(self) -> dict[ComponentKey, Status]:
-        """A copy of every status."""
-        with self._lock:
-            return dict(self._by_key)
+class ComponentMetrics(Collector):
+    """`collector_component_up`, of the components that `statuses` names when it is asked."""
 
-    def overall(self) -> State:
-        """The worst of all."""
-        states = [status.state for status in self.all().values()]
-        return max(states, key=_SEVERITY.__getitem__, default=State.STARTING)
+    def __init__(self, statuses: Callable[[], Iterable[ComponentStatus]]) -> None:
+        self._statuses = statuses
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauge: 1 where every instance of the component is ok."""
+        up: dict[tuple[str, str], bool] = {}
+        for status in self._statuses():
+            name = (status.key.kind, status.key.name)
+            up[name] = up.get(name, True) and status.state is State.OK
+        gauge = GaugeMetricFamily(
+            "collector_component_up",
+            "1 when the component is ok, 0 when it is degraded or failed.",
+            labels=("kind", "component"),
+        )
+        for name, well in up.items():
+            gauge.add_metric(name, int(well))
+        yield gauge

@@ -26,11 +26,13 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Hangup:
-    """SIGHUP arrived."""
+class Reload:
+    """Why the configuration is to be read again."""
+
+    reason: str
 
 
-Event = Stop | Hangup
+Event = Stop | Reload
 
 
 class Supervisor:
@@ -75,6 +77,10 @@ class Supervisor:
         """Ask the main thread to end the service. From any thread."""
         self._events.put(Stop(reason, failed))
 
+    def ask_for_reload(self, reason: str) -> None:
+        """Ask the main thread to read the configuration again. From any thread."""
+        self._events.put(Reload(reason))
+
     def exit_at(self, deadline: float, clock: Clock) -> threading.Event:
         """End the process with exit code 1 at the monotonic time `deadline`, unless the event returned is set before.
 
@@ -116,4 +122,4 @@ class Supervisor:
         self._events.put(Stop(signal.Signals(number).name, failed=False))
 
     def _on_hangup(self, number: int, frame: FrameType | None) -> None:
-        self._events.put(Hangup())
+        self._events.put(Reload(signal.Signals(number).name))

@@ -114,15 +114,6 @@ def test_what_could_not_be_stored_in_time_is_named(tmp_path: Path) -> None:
         assert stopped["lost_items"] == 3
 
 
-def test_hangup_changes_nothing_and_says_so(tmp_path: Path) -> None:
-    """A file is not read again; whoever expects it is told."""
-    with running(tmp_path, sqlite_destination(tmp_path / "c.db").config()) as daemon:
-        daemon.signal(signal.SIGHUP)
-        eventually(lambda: daemon.logged("SIGHUP is ignored: to apply a changed configuration, restart."))
-        send_logs(daemon, 1)
-        assert daemon.stop() == 0
-
-
 def test_a_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
     """It names the port and what to do, leaves nothing running, and exits with 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -54,7 +54,9 @@ class House:
 class NoHttp:
     """An `HttpHost` for components that serve none."""
 
-    def serve(self, app: ASGI, endpoint: str, limits: HttpLimits) -> HttpListener:
+    def serve(
+        self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
+    ) -> HttpListener:
         """See `HttpHost`."""
         raise StartError("no HTTP here")
 

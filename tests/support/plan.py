@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from collector.config.load import load
@@ -40,14 +41,16 @@ class PartConfig:
     timeout: Duration = option(Duration(0.0), doc="For the batching one: the interval.")
 
 
-@dataclass(slots=True)
+@dataclass
 class Plan:
     """What was made, and what was called in which order."""
 
     calls: list[str] = field(default_factory=list)
     receivers: dict[str, Mapping[Signal, Consumer]] = field(default_factory=dict)
-    exporters: dict[str, RecordingExporter] = field(default_factory=dict)
+    exporters: dict[str, RecordingExporter] = field(default_factory=dict)  # the last one of each name
+    made: list[str] = field(default_factory=list)
 
+    @cached_property
     def factories(self) -> Factories:
         """Factories whose components write into this plan."""
         plan = self
@@ -96,8 +99,9 @@ class Plan:
             return Part(settings, config, consumer)
 
         def create_exporter(settings: Settings, config: Any) -> Exporter:
-            assert str(settings.id) not in plan.exporters, "made twice"
-            return plan.exporters.setdefault(str(settings.id), Out(settings))
+            plan.made.append(str(settings.id))
+            exporter = plan.exporters[str(settings.id)] = Out(settings)
+            return exporter
 
         def limits(config: PartConfig) -> BatchLimits:
             return BatchLimits(interval_s=float(config.timeout))
@@ -126,7 +130,7 @@ class Plan:
 
 def configured(plan: Plan, text: str) -> Config:
     """The configuration `text`, of components that write into `plan`."""
-    return load_config(load([f"yaml:{text}"], [], Surroundings({})), plan.factories())
+    return load_config(load([f"yaml:{text}"], [], Surroundings({})), plan.factories)
 
 
 CHAIN = """

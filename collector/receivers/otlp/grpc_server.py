@@ -56,6 +56,8 @@ class GrpcServer:
         self._config = config
         self._intake = intake
         self._server: grpc.Server | None = None
+        self.asked = config.endpoint
+        self.bound = ""  # the same with the real port, from `start` on
         self._workers = WorkerPool(settings.spawn, f"{settings.id}-grpc", config.workers + _WAITERS)
         self._working = threading.Semaphore(config.workers)
         self._deadlines = Deadlines(settings.clock, config.read_timeout)
@@ -64,16 +66,20 @@ class GrpcServer:
             for signal in intake.signals
         }
 
-    def start(self) -> str:
-        """Listen; return the endpoint as bound.
+    def start(self, before: GrpcServer | None = None) -> str:
+        """Listen, beside the server `before` it if that has the same endpoint; return it as bound.
 
         Raises:
             StartError: it cannot.
         """
-        wanted = Endpoint.parse(self._config.endpoint)
-        # grpcio says "Failed to bind" and no more, and gRPC core prints to stderr: try it ourselves first.
-        for listening in bind(wanted):
-            listening.close()
+        wanted = Endpoint.parse(self.asked)
+        if before is not None and before.bound and before.asked == self.asked:
+            wanted = Endpoint.parse(before.bound)
+        else:
+            # grpcio says "Failed to bind" and no more, and gRPC core prints to stderr: try it ourselves first. This
+            # also finds a port that somebody has, whom SO_REUSEPORT would let us share it with.
+            for listening in bind(wanted):
+                listening.close()
         server = grpc.server(cast(ThreadPoolExecutor, self._workers), options=_options(self._config))
         health = add_health(server, [signal.service for signal in self._intake.signals])
         if self._config.reflection:
@@ -89,7 +95,8 @@ class GrpcServer:
         server.start()
         health.serve()
         self._server = server
-        return str(Endpoint(wanted.host, port))
+        self.bound = str(Endpoint(wanted.host, port))
+        return self.bound
 
     def stop(self, grace_s: float) -> threading.Event | None:
         """Send GOAWAY, take no new calls, cut off what runs longer than `grace_s`.
@@ -204,8 +211,8 @@ def _options(config: GrpcConfig) -> list[tuple[str, Any]]:
     server = config.keepalive.server_parameters
     clients = config.keepalive.enforcement_policy
     options: list[tuple[str, Any]] = [
-        # With it, a second process could take the same port, and half of the calls.
-        ("grpc.so_reuseport", 0),
+        # So that a server can begin beside the one it replaces. That no other process has the port is looked at before.
+        ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", config.request_bytes_max),
         ("grpc.per_message_decompression", 0),
         ("grpc.http2.bdp_probe", 0),

@@ -82,10 +82,10 @@ class HttpServer:
         ]
         if not config.keep_alives_enabled:
             self._extra.append((b"connection", b"close"))
-        self._listener: HttpListener | None = None
+        self.listener: HttpListener | None = None
 
-    def start(self) -> str:
-        """Listen; return the endpoint as bound.
+    def start(self, before: HttpServer | None = None) -> str:
+        """Listen, with the sockets of the server `before` it if that has the same endpoint; return it as bound.
 
         Raises:
             StartError: it cannot.
@@ -96,13 +96,15 @@ class HttpServer:
             idle_timeout_s=self._config.idle_timeout,
             connections_max=self._config.connections_max,
         )
-        self._listener = self._settings.http.serve(self, self._config.endpoint, limits)
-        return self._listener.endpoint
+        self.listener = self._settings.http.serve(
+            self, self._config.endpoint, limits, sharing=before.listener if before else None
+        )
+        return self.listener.endpoint
 
     def stop(self, grace_s: float) -> None:
         """Take no new requests, answer those that run, for at most `grace_s`. Safe when never started."""
-        if self._listener is not None:
-            self._listener.stop(grace_s)
+        if self.listener is not None:
+            self.listener.stop(grace_s)
         self._workers.shutdown(wait=False)
         self._waiters.shutdown(wait=False)
 

@@ -46,20 +46,40 @@ class Pending:
         return self._finish()
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Requests that may come again: those we failed on, those that were accepted, those not answered yet."""
+
+    failures: Repeats
+    accepted: Repeats
+    unfinished: Unfinished[Handover]
+
+
 class Intake:
     """The edge of the house: here every error becomes one that a client can be told."""
 
     def __init__(
-        self, settings: Settings, config: OtlpReceiverConfig, consumers: Mapping[Signal, Consumer]
+        self,
+        settings: Settings,
+        config: OtlpReceiverConfig,
+        consumers: Mapping[Signal, Consumer],
+        memory: Memory | None = None,
     ) -> None:
         self._settings = settings
         self._consumers = consumers
         self._name = str(settings.id)
         self._past_ns = round(config.time_window.past * 1e9)
         self._future_ns = round(config.time_window.future * 1e9)
-        self._failures = Repeats(settings.clock, _FAILURE_WINDOW_S)
-        self._accepted = Repeats(settings.clock, config.duplicate_window) if config.duplicate_window else None
-        self._unfinished: Unfinished[Handover] = Unfinished()
+        clock, window_s = settings.clock, float(config.duplicate_window)
+        # That of an intake before this one, whose clients come here now.
+        self.memory = (
+            Memory(memory.failures, memory.accepted.within(window_s), memory.unfinished)
+            if memory
+            else Memory(Repeats(clock, _FAILURE_WINDOW_S), Repeats(clock, window_s), Unfinished())
+        )
+        self._failures = self.memory.failures
+        self._accepted = self.memory.accepted if window_s else None
+        self._unfinished = self.memory.unfinished
 
     @property
     def signals(self) -> frozenset[Signal]:

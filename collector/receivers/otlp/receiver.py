@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collector.model.signal import Signal
 from collector.pipeline.component import State
-from collector.receivers.otlp.intake import Intake
+from collector.receivers.otlp.intake import Intake, Memory
 
 if TYPE_CHECKING:
-    from collector.pipeline.component import Consumer, Settings
+    from collector.pipeline.component import Component, Consumer, Settings
     from collector.receivers.otlp.config import OtlpReceiverConfig
     from collector.receivers.otlp.grpc_server import GrpcServer
     from collector.receivers.otlp.http_server import HttpServer
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 # How long requests that run may take to end at shutdown. They need milliseconds; the rest of the time that the
 # process has is the exporters'.
 DRAIN_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """What a receiver leaves to the one that replaces it: its ports, and what it remembers of requests."""
+
+    grpc: GrpcServer | None
+    http: HttpServer | None
+    memory: Memory | None
 
 
 class OtlpReceiver:
@@ -29,25 +39,38 @@ class OtlpReceiver:
         self._settings = settings
         self._config = config
         self._consumers = consumers
+        self._legacy = Legacy(None, None, None)
+        self._memory: Memory | None = None
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self.endpoints: dict[str, str] = {}  # "grpc", "http" -> host:port as bound
 
+    def succeed(self, predecessor: Component, /) -> None:
+        """See `Successor`: its ports are shared until it stops, and requests that it has seen are known."""
+        if isinstance(predecessor, OtlpReceiver):
+            self._legacy = predecessor.legacy()
+
+    def legacy(self) -> Legacy:
+        """What another one can go on with."""
+        return Legacy(self._grpc, self._http, self._memory)
+
     def start(self) -> None:
         """Bind the configured endpoints and begin to serve."""
-        intake = Intake(self._settings, self._config, self._consumers)
+        before, self._legacy = self._legacy, Legacy(None, None, None)
+        intake = Intake(self._settings, self._config, self._consumers, before.memory)
+        self._memory = intake.memory
         protocols = self._config.protocols
         try:
             if protocols.grpc is not None:
                 from collector.receivers.otlp.grpc_server import GrpcServer  # grpcio takes 20 MB
 
                 self._grpc = GrpcServer(self._settings, protocols.grpc, intake)
-                self.endpoints["grpc"] = self._grpc.start()
+                self.endpoints["grpc"] = self._grpc.start(before.grpc)
             if protocols.http is not None:
                 from collector.receivers.otlp.http_server import HttpServer
 
                 self._http = HttpServer(self._settings, protocols.http, intake)
-                self.endpoints["http"] = self._http.start()
+                self.endpoints["http"] = self._http.start(before.http)
         except BaseException:
             self.shutdown()
             raise

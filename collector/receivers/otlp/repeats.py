@@ -14,6 +14,9 @@ _REMEMBERED: Final = 4096  # of 16 bytes each
 
 ValueT = TypeVar("ValueT")
 
+# A lock, and when each fingerprint was noted, oldest first.
+_Noted = tuple[threading.Lock, OrderedDict[bytes, float]]
+
 
 def fingerprint(signal: Signal, body: bytes) -> bytes:
     """16 bytes that stand for a request. Whoever sends other bytes with the same hash has broken BLAKE2."""
@@ -23,11 +26,15 @@ def fingerprint(signal: Signal, body: bytes) -> bytes:
 class Repeats:
     """The last 4096 fingerprints noted, each for `window_s` seconds. Thread-safe."""
 
-    def __init__(self, clock: Clock, window_s: float) -> None:
+    def __init__(self, clock: Clock, window_s: float, noted: _Noted | None = None) -> None:
         self._clock = clock
         self._window_s = window_s
-        self._lock = threading.Lock()
-        self._noted: OrderedDict[bytes, float] = OrderedDict()  # fingerprint -> when, oldest first
+        self._shared = noted or (threading.Lock(), OrderedDict())
+        self._lock, self._noted = self._shared
+
+    def within(self, window_s: float) -> Repeats:
+        """The same fingerprints, known for another time."""
+        return Repeats(self._clock, window_s, self._shared)
 
     def note(self, key: bytes) -> None:
         """Remember `key` from now on."""

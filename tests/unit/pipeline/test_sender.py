@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from collector.config.types import Duration
+from collector.config.types import ByteSize, Duration
 from collector.model.clock import SystemClock
 from collector.model.errors import PermanentError, RetryableError
 from collector.model.signal import Signal
@@ -17,7 +17,7 @@ from collector.pipeline.batching import BatchLimits
 from collector.pipeline.component import Batch, State
 from collector.pipeline.queue import MemoryQueue
 from collector.pipeline.sender import Sender
-from collector.pipeline.sender_config import RetryConfig, SenderConfig
+from collector.pipeline.sender_config import RetryConfig, SenderConfig, SendingQueueConfig
 from tests.support.components import (
     House,
     PositionedExporter,
@@ -592,3 +592,88 @@ def test_sender_changes_nothing_when_an_attempt_outlives_the_shutdown(
         "collector_exporter_dropped_items_total", exporter="test", otel_signal="logs", reason="shutdown"
     )
     assert (counted, queue.items) == (dropped, left)
+
+
+# --- another exporter --------------------------------------------------------------------------------------
+
+
+def test_another_exporter_goes_on_behind_the_last_batch() -> None:
+    """What the first one delivered is not given to the second, and what waits is."""
+    first, second = RecordingExporter(), RecordingExporter()
+    table = bench(first)
+    table.sender.consume(logs("a"))
+    table.turn_until_quiet()
+    table.sender.consume(logs("b"))
+    done = table.sender.adjust(second, SenderConfig(retry_on_failure=STEADY), NOW)
+    assert not done.is_set()
+    table.turn_until_quiet()
+    assert done.is_set()
+    assert (first.delivered(), second.delivered()) == (["a"], ["b"])
+    assert table.counts() == {"enqueued": 2, "sent": 2}
+
+
+def test_another_exporter_is_asked_what_a_lost_answer_left_open() -> None:
+    """The commit had happened, its answer got lost, the configuration changed: stored once."""
+
+    def answer_lost(batch: Batch) -> None:
+        raise RetryableError("connection lost", reason="connection")
+
+    first = PositionedExporter(after_commit=answer_lost)
+    table = bench(first, queue_type=DurableQueue)
+    table.sender.consume(logs("a"))
+    table.turn_until_quiet()
+    second = PositionedExporter()  # the same database
+    second.positions = first.positions
+    table.sender.adjust(second, SenderConfig(retry_on_failure=STEADY), NOW)
+    table.turn_until_quiet()
+    assert first.delivered() == ["a"]
+    assert second.delivered() == []
+    assert table.counts() == {"enqueued": 1, "sent": 1}
+
+
+def test_another_exporter_does_not_sit_out_the_pause_of_the_first() -> None:
+    """The address was wrong and is right now: what waits is sent at once."""
+
+    def away(batch: Batch) -> None:
+        raise RetryableError("no such host", reason="connection")
+
+    table = bench(RecordingExporter(away))
+    table.sender.consume(logs("a"))
+    assert (table.turn_until_quiet() or 0) > 0
+    second = RecordingExporter()
+    table.sender.adjust(second, SenderConfig(retry_on_failure=STEADY), NOW)
+    table.turn_until_quiet()
+    assert second.delivered() == ["a"]
+
+
+def test_other_limits_and_another_bound_hold_for_what_waits_already() -> None:
+    """Nothing is sent again or given up for them, the exporter stays, and its destination is not asked."""
+    exporter = PositionedExporter()
+    exporter.position_error = RetryableError("away", reason="connection")
+    table = bench(exporter, limits=BatchLimits(items_min=100, interval_s=60.0))
+    table.sender.consume(logs("a"))
+    assert table.turn_until_quiet() == 60.0
+    config = SenderConfig(sending_queue=SendingQueueConfig(queue_size=ByteSize(1 << 20)))
+    table.sender.adjust(exporter, config, NOW)
+    table.turn_until_quiet()
+    assert exporter.delivered() == ["a"]
+    assert table.queue.capacity == 1 << 20
+
+
+def test_an_exporter_is_let_go_of_when_the_sender_ends() -> None:
+    """Whoever waits to shut it down must not wait for a turn that never comes."""
+    table = bench(RecordingExporter())
+    table.house.settings.spawn("sender", table.sender._run)
+    table.sender.drain(table.clock.monotonic())
+    eventually(lambda: table.sender._ended)
+    assert table.sender.adjust(RecordingExporter(), SenderConfig(), NOW).is_set()
+    table.sender.shutdown()
+
+
+def test_a_drain_can_be_made_shorter() -> None:
+    """And not longer."""
+    table = bench(RecordingExporter())
+    table.sender.drain(2000.0)
+    table.sender.drain(1500.0)
+    table.sender.drain(3000.0)
+    assert table.sender._drain_until == 1500.0

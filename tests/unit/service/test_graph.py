@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
-from prometheus_client import CollectorRegistry
 
 from collector.config.diagnostics import ConfigError
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
-from collector.pipeline.admission import ByteBudget
 from collector.pipeline.batching import BatchLimits
 from collector.pipeline.component import (
     StartError,
     State,
 )
-from collector.pipeline.observe import Meters
-from collector.service.graph import Graph, House, build
-from collector.service.status import ComponentKey, Statuses
-from collector.service.supervisor import Supervisor
-from tests.support.components import NoHttp, logs
+from collector.service.build import build
+from collector.service.graph import Graph, House
+from collector.service.status import overall
+from tests.support.components import logs
 from tests.support.eventually import eventually
-from tests.support.fake_clock import FakeClock
 from tests.support.plan import CHAIN, Plan, configured
 from tests.support.recording_log import RecordingLog
 
 
-@pytest.fixture
-def plan() -> Plan:
-    return Plan()
-
-
-@pytest.fixture
-def house(recorded: RecordingLog) -> House:
-    meters = Meters(CollectorRegistry())
-    clock = FakeClock()
-    return House(
-        clock=clock,
-        rng=random.Random(0),
-        log=recorded.log,
-        meters=meters,
-        statuses=Statuses(clock, meters),
-        budget=ByteBudget(1 << 30),
-        http=NoHttp(),
-        spawn=Supervisor(recorded.log).spawn,
-    )
+def states(graph: Graph) -> set[State]:
+    return {status.state for status in graph.statuses()}
 
 
 def stop(graph: Graph, house: House) -> bool:
@@ -109,6 +86,7 @@ service:
 """
     graph = build(configured(plan, text), house)
     assert len(graph.senders) == 1
+    assert plan.made == ["out"]
 
 
 def test_a_full_queue_keeps_a_request_out_of_the_other_one(plan: Plan, house: House) -> None:
@@ -143,8 +121,7 @@ def test_a_failed_start_stops_what_had_started(plan: Plan, house: House) -> None
         graph.start()
     assert "start in" not in plan.calls
     assert plan.calls[-1] == "stop out"
-    failed = ComponentKey("processor", "mid/1", "logs")
-    assert house.statuses.all()[failed].state is State.STOPPED
+    assert states(graph) == {State.STOPPED}
 
 
 def test_one_part_that_fails_to_stop_does_not_keep_the_others_from_it(
@@ -196,11 +173,11 @@ service:
 def test_every_part_that_runs_is_ok(plan: Plan, house: House) -> None:
     """A component that has nothing to report need not."""
     graph = build(configured(plan, CHAIN), house)
-    assert house.statuses.overall() is State.STARTING
+    assert overall(states(graph)) is State.STARTING
     graph.start()
-    eventually(lambda: house.statuses.overall() is State.OK)
+    eventually(lambda: overall(states(graph)) is State.OK)
     stop(graph, house)
-    assert {status.state for status in house.statuses.all().values()} == {State.STOPPED}
+    assert states(graph) == {State.STOPPED}
 
 
 def test_what_goes_into_and_comes_out_of_processors_is_counted(plan: Plan, house: House) -> None:

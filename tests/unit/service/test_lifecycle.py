@@ -123,18 +123,18 @@ def test_it_is_not_alive_when_the_main_thread_hangs() -> None:
     """/livez is what gets a stuck process restarted."""
     clock = FakeClock()
     life = Life(clock=clock)
-    life.service._ready = True
+    life.service._running.ready = True
     clock.advance(29)
-    assert life.service._livez().status == 200
+    assert life.service._answers.livez().status == 200
     clock.advance(2)
-    assert life.service._livez().status == 503
+    assert life.service._answers.livez().status == 503
 
 
 def test_it_is_not_ready_before_it_listens() -> None:
     """And alive all the same: a start that takes its time is no reason to be killed."""
     life = Life()
-    assert life.service._readyz().status == 503
-    assert life.service._livez().status == 200
+    assert life.service._answers.readyz().status == 503
+    assert life.service._answers.livez().status == 200
 
 
 HANGING = """

@@ -101,5 +101,5 @@ def test_the_second_stop_signal_exits_at_once() -> None:
 def test_hangup_is_an_event_and_stops_nothing() -> None:
     """SIGHUP by default kills; here the main thread decides."""
     done = _signalled(signal.SIGHUP, signal.SIGHUP)
-    assert done.stdout.split() == ["Hangup()", "Hangup()"]
+    assert done.stdout.splitlines() == ["Reload(reason='SIGHUP')"] * 2
     assert done.returncode == 0
