@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import kills, outages, refusals
+from tests.faults import disks, kills, outages, refusals
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -15,5 +15,6 @@ SHORT: dict[str, Fault] = {
     **outages.FAULTS,
     **refusals.FAULTS,
     **kills.FAULTS,
+    **disks.FAULTS,
 }
 FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY}

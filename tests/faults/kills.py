@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from tests.faults.load import Load
-from tests.faults.oracle import read_books
+from tests.faults.oracle import settled_books
 from tests.faults.outages import behind_a_proxy
 from tests.faults.outcome import Outcome
 from tests.faults.proxy import Proxy
@@ -32,7 +32,7 @@ def last_life(stage: Stage, text: str, load: Load, *destinations: Destination) -
     with stage.daemon(text) as daemon:
         requests = load.finish()
         caught_up(daemon)
-        books = read_books(daemon)
+        books = settled_books(daemon)
         problems = books.problems()
         problems += [f"{name}: dropped {count}" for name, count in books.dropped.items() if count]
         if code := daemon.stop():

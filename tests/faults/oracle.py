@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -83,8 +84,18 @@ class Books:
         ]
 
 
+def settled_books(daemon: Daemon, *, within_s: float = 5.0) -> Books:
+    """Read `/metrics` of a daemon whose queue is empty until nothing changes any more: a release takes its time."""
+    deadline = time.monotonic() + within_s
+    while True:
+        books = read_books(daemon)
+        if not books.problems() or time.monotonic() > deadline:
+            return books
+        time.sleep(0.1)
+
+
 def read_books(daemon: Daemon) -> Books:
-    """Read `/metrics` once: all numbers are of the same moment, as nearly as the daemon tells."""
+    """Read `/metrics` once. What is being counted at that moment may be in one number and not yet in another."""
     accepted = 0
     columns: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     accepted_names = {f"otelcol_receiver_accepted_{signal.item}_total" for signal in Signal}

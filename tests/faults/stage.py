@@ -15,7 +15,7 @@ from typing import Any
 from collector.model.signal import Signal
 from tests.faults.generator import Client, Plan, Request
 from tests.faults.load import Load
-from tests.faults.oracle import Verdict, judge, read_books
+from tests.faults.oracle import Verdict, judge, settled_books
 from tests.faults.outcome import Outcome
 from tests.faults.stamp import stored
 from tests.support.daemon import Daemon
@@ -279,7 +279,7 @@ def closed(daemon: Daemon, requests: Sequence[Request]) -> list[str]:
 
     Only of a daemon that lived through all of it.
     """
-    books = read_books(daemon)
+    books = settled_books(daemon)
     problems = books.problems()
     acked = sum(request.count - request.rejected for request in requests if request.outcome == "acked")
     silent = sum(request.count for request in requests if request.silent)
