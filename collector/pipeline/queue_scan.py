@@ -104,7 +104,7 @@ class Cursor:
     def back(self, frame: Frame) -> None:
         """Return to `frame`, which `next` has given last."""
         if self._reader is not None:
-            self._reader.offset = frame.offset
+            self._reader.back(frame)
             self._after = self._before
 
 

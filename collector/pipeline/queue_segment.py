@@ -162,11 +162,16 @@ def read_footer(fd: int, file_size: int, segment: Segment) -> bool:
 
 
 class SegmentReader:
-    """Reads a segment from front to back. `offset` may be set back to read a record again."""
+    """Reads a segment from front to back; `back` returns to a record.
+
+    Sequence numbers rise within a segment. What has a smaller one was put there by the disk: blocks of a file that
+    was deleted, or this file's own a second time.
+    """
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.offset = SEGMENT_HEADER_SIZE
+        self._before = segment.base - 1  # the sequence number of the record before `offset`, or less
         self._fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
         self._window = b""
         self._window_at = 0
@@ -190,7 +195,14 @@ class SegmentReader:
         except OSError:
             found = Damage(self.offset, end, "unreadable")
         self.offset = found.end
+        if isinstance(found, Frame):
+            self._before = found.sequence
         return found
+
+    def back(self, frame: Frame) -> None:
+        """Return to `frame`, which `next` has given last."""
+        self.offset = frame.offset
+        self._before = frame.sequence - 1
 
     def _at(self, offset: int, end: int, *, payload: bool) -> Frame | Damage:
         header = self._header(offset, end, _WINDOW if payload else RECORD_HEADER_SIZE)
@@ -219,9 +231,9 @@ class SegmentReader:
         if header_crc != crc32(header[: _RECORD.size], self.segment.salt):
             return None
         _, version, signal, _, items, size, sequence, unix_nano, crc = _RECORD.unpack_from(header)
-        if sequence < self.segment.base:
-            # Of a segment that was deleted, whose blocks became this file's: a file system may not clear the end
-            # of a file that a crash found it extending.
+        if sequence <= self._before:
+            # A file system may not clear the end of a file that a crash found it extending. Taken for a record, it
+            # would turn the numbers back, and what follows would look as if the destination had it.
             return None
         frame = Frame(offset, offset + RECORD_HEADER_SIZE + size, sequence, items, size, unix_nano, None)
         return _BY_NUMBER.get(signal), version, crc, frame

@@ -135,9 +135,8 @@ def damaged(stage: Stage, *, how: str) -> Outcome:
             segments = sorted(folder.glob("*.seg"))
             if how == "torn":
                 older = segments[0].read_bytes()[SEGMENT_HEADER_SIZE:]
-                with segments[-1].open(
-                    "ab"
-                ) as newest:  # blocks that were an older file's, and some that were nobody's
+                # Blocks that were an older file's, or this one's own where there is none, and some that were nobody's.
+                with segments[-1].open("ab") as newest:
                     newest.write(older[:9000] + bytes(4096))
             elif len(segments) > 1:
                 for segment in rng.sample(segments[:-1], k=min(2, len(segments) - 1)):

@@ -250,6 +250,24 @@ def test_queue_is_not_deceived_by_what_a_deleted_segment_left_on_the_disk(tmp_pa
     again.close()
 
 
+@pytest.mark.parametrize("released", [0, 2, 3])
+def test_queue_is_not_deceived_by_its_own_records_a_second_time(tmp_path: Path, released: int) -> None:
+    """Blocks of the same file behind its end: neither delivered again nor turning the numbers back."""
+    losses: list[Loss] = []
+    queue = opened(tmp_path, losses)
+    put(queue, b"a", b"b", b"c")
+    queue.release(released)
+    [segment] = segments(tmp_path)
+    content = segment.read_bytes()  # as a crash leaves it: without a footer
+    queue.close()
+    segment.write_bytes(content + content[queue_segment.SEGMENT_HEADER_SIZE :][:-1])
+    again = opened(tmp_path, losses)
+    assert (again.last, again.items) == (3, 2 * (3 - released))
+    assert put(again, b"d") == 4
+    assert held(again) == [b"a", b"b", b"c", b"d"][released:]
+    assert {loss.records for loss in losses} == {0}
+
+
 def test_queue_belongs_to_one_process(tmp_path: Path) -> None:
     """The second is told who has it."""
     queue = opened(tmp_path)
