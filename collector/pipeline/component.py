@@ -7,7 +7,7 @@ Code decides without waiting, or waits without deciding.**
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from uuid import UUID
@@ -140,6 +140,37 @@ class TransactionalExporter(Protocol):
 
         Raises:
             RetryableError: the destination cannot be asked now.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Items that a destination will never take: `data`, of the record in place `record` of a batch.
+
+    `first` is the place of the first of them in that record, from 0. `reason` is a metric label, `message` for people.
+    """
+
+    record: int
+    first: int
+    data: Telemetry
+    reason: str
+    message: str
+
+
+@runtime_checkable
+class SalvagingExporter(Protocol):
+    """An exporter that can deliver what is good of a batch in one transaction, with the position."""
+
+    def salvage(self, batch: Batch, set_aside: Callable[[Sequence[Refused]], None], /) -> None:
+        """Deliver of `batch`, which `export` has refused for ever, everything but the items that are to blame.
+
+        `set_aside` takes these over. It is called once, with all of them, before anything else is final: if it
+        raises, or the process ends, nothing of the batch is delivered. When the batch is there already, nothing
+        is done.
+
+        Raises:
+            RetryableError: nothing is known to be delivered, as for `export`.
         """
         ...
 

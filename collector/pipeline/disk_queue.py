@@ -195,11 +195,11 @@ class DiskQueue:
         with self._state:
             self._capacity, self._overflow = capacity, overflow
 
-    def reserve(self, size: int, /) -> None:
-        """See `SendingQueue`."""
+    def reserve(self, size: int, /, *, beyond: bool = False) -> None:
+        """See `SendingQueue`. `beyond`: more than it may hold, for what takes the place of other records."""
         with self._state:
             taken = self._log.size + self._reserved
-            excess = taken + size - self._capacity if taken else 0
+            excess = taken + size - self._capacity if taken and not beyond else 0
             if excess <= 0:
                 self._reserved += size
                 return

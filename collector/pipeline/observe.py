@@ -5,7 +5,8 @@ memorylimiter), so that its dashboards and alerts work; `collector_*` are ours. 
 exception message is ever a label.
 
 The equation that holds at every moment, per exporter and signal:
-`enqueued = sent + dropped{reason} + queued`; and per receiver: `received = accepted + rejected{reason} + refused + failed`.
+`enqueued = sent + dropped{reason} + dead_lettered{reason} + queued`; and per receiver:
+`received = accepted + rejected{reason} + refused + failed`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collector.model.identity import ComponentID
     from collector.model.telemetry import Telemetry
     from collector.pipeline.component import Consumer
+    from collector.pipeline.dead_letters import DeadLetters
     from collector.pipeline.queue import SendingQueue
 
 _LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -127,6 +129,19 @@ class Meters:
             "otel_signal",
             "reason",
         )
+        self.exporter_dead_lettered = counter(
+            "collector_exporter_dead_lettered_items",
+            "Items that the destination refused for ever and that are kept as dead letters, by reason.",
+            "exporter",
+            "otel_signal",
+            "reason",
+        )
+        self.exporter_dead_letter_items = gauge(
+            "collector_exporter_dead_letter_items", "Items kept as dead letters.", "exporter", "otel_signal"
+        )
+        self.exporter_dead_letter_size = gauge(
+            "collector_exporter_dead_letter_size_bytes", "Bytes of dead letters.", "exporter", "otel_signal"
+        )
         self.exporter_retries = counter(
             "collector_exporter_retries",
             "Attempts that failed and are tried again.",
@@ -196,7 +211,14 @@ class Meters:
 class ExporterMeters:
     """The instruments of one exporter and signal. Its queue's gauges read the queue when they are asked."""
 
-    def __init__(self, meters: Meters, exporter: str, signal: Signal, queue: SendingQueue) -> None:
+    def __init__(
+        self,
+        meters: Meters,
+        exporter: str,
+        signal: Signal,
+        queue: SendingQueue,
+        letters: DeadLetters | None = None,
+    ) -> None:
         self._meters = meters
         self._labels = (exporter, signal.value)
         self.enqueued = meters.exporter_enqueued[signal].labels(exporter)
@@ -210,10 +232,18 @@ class ExporterMeters:
         meters.exporter_queue_size.labels(*self._labels).set_function(lambda: queue.size)
         meters.exporter_queue_items.labels(*self._labels).set_function(lambda: queue.items)
         meters.exporter_queue_oldest.labels(*self._labels).set_function(queue.oldest_age_s)
+        if letters is not None:
+            meters.exporter_dead_letter_items.labels(*self._labels).set_function(lambda: letters.items)
+            meters.exporter_dead_letter_size.labels(*self._labels).set_function(lambda: letters.size)
 
     def dropped(self, reason: str, items: int) -> None:
         """Count items that leave the queue without being delivered."""
         self._meters.exporter_dropped.labels(*self._labels, reason).inc(items)
+        self._send_failed.inc(items)
+
+    def dead_lettered(self, reason: str, items: int) -> None:
+        """Count items that leave the queue for the dead letters."""
+        self._meters.exporter_dead_lettered.labels(*self._labels, reason).inc(items)
         self._send_failed.inc(items)
 
     def queue_lost(self, cause: str, records: int) -> None:

@@ -13,13 +13,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import quote
 from uuid import UUID
 
 from collector.model.clock import Clock
 from collector.model.errors import RetryableError
 from collector.model.telemetry import Telemetry
 from collector.pipeline.batching import BatchLimits
+
+if TYPE_CHECKING:
+    from collector.model.identity import ComponentID
+    from collector.model.signal import Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,11 @@ class SendingQueue(Protocol):
     def close(self) -> None:
         """Let go of files and locks. Safe twice."""
         ...
+
+
+def queue_name(exporter: ComponentID, signal: Signal) -> str:
+    """What the queue is called where queues are kept."""
+    return f"{quote(str(exporter), safe='')}-{signal.value}"
 
 
 def full_error(taken: int, capacity: int) -> RetryableError:

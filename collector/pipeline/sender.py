@@ -5,7 +5,8 @@ appending it to the queue. `turn`, in the sender's own thread, reads on from its
 exports, retries, and releases. `turn` never waits: it does what is due and says when to come back, so that a
 test can drive it with a clock of its own.
 
-Whatever happens to a batch, its items are counted once: `enqueued = sent + dropped{reason} + queued`.
+Whatever happens to a batch, its items are counted once:
+`enqueued = sent + dropped{reason} + dead_lettered{reason} + queued`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import enum
 import math
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
@@ -25,6 +27,8 @@ from collector.pipeline.component import (
     Batch,
     Consumer,
     Exporter,
+    Refused,
+    SalvagingExporter,
     Settings,
     State,
     Thread,
@@ -33,6 +37,7 @@ from collector.pipeline.component import (
 from collector.pipeline.fanout import hand_over
 from collector.pipeline.observe import ExporterMeters
 from collector.pipeline.queue import Loss, Record, SendingQueue
+from collector.pipeline.refusals import Refusals
 from collector.pipeline.sender_config import Ack, RetryConfig, SenderConfig
 
 __all__ = ["Ack", "Sender", "SenderConfig"]
@@ -71,6 +76,7 @@ class Sender:
         queue: SendingQueue,
         config: SenderConfig,
         limits: BatchLimits,
+        refusals: Refusals | None = None,
     ) -> None:
         self._settings = settings
         self._clock = settings.clock
@@ -81,7 +87,11 @@ class Sender:
         self._retry = config.retry_on_failure
         self._limits = limits
         self._backoff = Backoff(self._retry, settings.rng)
-        self._meters = ExporterMeters(settings.meters, str(settings.id), signal, queue)
+        self._refusals = refusals or Refusals()
+        self._salvaging = False  # the batch was refused: what is good of it is to be delivered
+        self._meters = ExporterMeters(
+            settings.meters, str(settings.id), signal, queue, self._refusals.letters
+        )
         # Guards the counters and the phase: an item is counted in the moment it changes hands.
         self._ledger = threading.Lock()
         self._settled = threading.Condition(self._ledger)  # the position has moved, or the phase has ended
@@ -108,6 +118,8 @@ class Sender:
         self._opening = False
         self._successions: deque[_Succession] = deque()
         queue.watch(self._lost)
+        if self._refusals.letters is not None:
+            self._refusals.letters.watch(self._letters_lost)
 
     # --- taking over ------------------------------------------------------------------------------------
 
@@ -194,6 +206,11 @@ class Sender:
             items=loss.items,
         )
 
+    def _letters_lost(self, loss: Loss) -> None:
+        """Dead letters were found damaged: their items are counted already."""
+        self._meters.queue_lost("dead_letter_damaged", loss.records)
+        self._log.error("Dead letters are damaged.", why=loss.message, detail=loss.detail, items=loss.items)
+
     # --- life -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -201,6 +218,7 @@ class Sender:
         self._opening = True
         self._queue.open()
         self._opening = False
+        self._refusals.open(self._queue.id, self._queue.released)
         self._position = self._queue.released
         self._attempted = self._queue.last
         self._meters.enqueued.inc(self._queue.items)  # left by an earlier process, if the queue is durable
@@ -216,6 +234,8 @@ class Sender:
         succession = _Succession(exporter, config.retry_on_failure)
         self._limits = limits
         self._queue.adjust(int(config.sending_queue.queue_size), config.sending_queue.overflow)
+        letters = config.sending_queue.dead_letters
+        self._refusals.adjust(int(letters.size), letters.overflow)
         with self._ledger:
             if self._ended:
                 succession.done.set()
@@ -258,6 +278,7 @@ class Sender:
         elif left:
             self._log.error("Stopped before all was sent; what was queued in memory is lost.", items=left)
         self._queue.close()
+        self._refusals.close()
         self._settings.report(State.STOPPED, f"{left} items were not sent" if left else "all sent")
 
     def _run(self) -> None:
@@ -387,7 +408,10 @@ class Sender:
         self._first = False
         began = self._clock.monotonic()
         try:
-            self._exporter.export(batch)
+            if self._salvaging or self._refusals.among(batch.start, batch.end):
+                self._salvage(batch, part)
+            else:
+                self._exporter.export(batch)
         except RetryableError as error:
             self._doubtful = True
             self._postpone(str(error), error.reason, error.retry_after_s)
@@ -431,18 +455,58 @@ class Sender:
             self._sent_once = True
             self._settings.report(State.OK, "sending")
 
-    def _refused(self, part: tuple[Record, ...], message: str, reason: str) -> None:
-        """Halve what was refused for ever, so that one bad record takes no other with it; drop it when alone.
+    def _salvage(self, batch: Batch, part: tuple[Record, ...]) -> None:
+        """Deliver what is good of a batch that was refused, and set the rest aside."""
+        if not isinstance(self._exporter, SalvagingExporter):
+            self._set_aside(part, [])  # another destination had refused it
+            self._exporter.export(batch)
+            return
 
-        Of n records with one bad this costs about 2 log2(n) attempts, and never more than 2n.
+        def set_aside(refused: Sequence[Refused]) -> None:
+            self._set_aside(part, [(part[one.record].sequence, one) for one in refused])
+
+        self._exporter.salvage(batch, set_aside)
+
+    def _set_aside(self, part: tuple[Record, ...], refused: list[tuple[int, Refused]]) -> None:
+        """Have what is refused of `part` kept, before the rest of it is delivered.
+
+        Raises:
+            RetryableError: it cannot be kept now.
+        """
+        with self._ledger:  # nothing is written once the files are closed
+            if self._phase is _Phase.CLOSED:
+                raise _shutting_down()
+            self._refusals.put(self._queue.id, part[0].sequence - 1, part[-1].sequence, refused)
+            if not self._refusals.kept:
+                for sequence, one in refused:
+                    if not self._given_up or self._given_up[-1][1] != sequence:
+                        self._given_up.append((sequence, sequence, one.message))
+        if refused:
+            _, example = refused[0]
+            items = sum(one.data.items for _, one in refused)
+            self._log.error("Refused for ever.", why=example.message, reason=example.reason, items=items)
+
+    def _refused(self, part: tuple[Record, ...], message: str, reason: str) -> None:
+        """Have the destination find what is to blame, so that one bad item takes no other with it.
+
+        One that cannot gets halves until a record is alone. Of n records with one bad this costs about
+        2 log2(n) attempts, and never more than 2n.
         """
         self._next_attempt_at = None
-        if len(part) == 1:
-            self._drop(part, message, reason)
-            return
-        middle = len(part) // 2
-        self._work.popleft()
-        self._work.extendleft((part[middle:], part[:middle]))
+        if isinstance(self._exporter, SalvagingExporter) and not self._salvaging:
+            self._salvaging = True
+        elif len(part) == 1:
+            try:
+                refused = Refused(0, 0, part[0].data, reason, message)
+                self._set_aside(part, [(part[0].sequence, refused)])
+            except RetryableError as error:
+                self._postpone(str(error), error.reason, error.retry_after_s)
+            else:
+                self._settle(part[-1].sequence, None)
+        else:
+            middle = len(part) // 2
+            self._work.popleft()
+            self._work.extendleft((part[middle:], part[:middle]))
 
     def _drop(self, part: tuple[Record, ...], message: str, reason: str) -> None:
         with self._ledger:
@@ -456,10 +520,14 @@ class Sender:
             if self._phase is _Phase.CLOSED:  # an attempt outlived the shutdown, which has counted already
                 return 0
             items = self._queue.release(upto)
+            fates = self._refusals.settle(upto)
+            for fate, refused in fates.items():
+                (self._meters.dead_lettered if fate.kept else self._meters.dropped)(fate.reason, refused)
             if dropped is None:
-                self._meters.sent.inc(items)
+                self._meters.sent.inc(items - fates.total())
             else:
-                self._meters.dropped(dropped, items)
+                self._meters.dropped(dropped, items - fates.total())
+            self._salvaging = False
             self._position = upto
             self._settled.notify_all()
         while self._work and self._work[0][-1].sequence <= upto:

@@ -51,6 +51,21 @@ class QueueBatchConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersConfig:
+    """What the destination refuses for ever, kept on disk beside the queue: `collector queue` shows and retries it."""
+
+    size: ByteSize = option(
+        ByteSize(64 * _MIB),
+        doc="Bytes of dead letters, per signal. 0: there are none, what is refused is dropped and counted.",
+    )
+    overflow: Literal["refuse", "drop"] = option(
+        "refuse",
+        doc="What happens when they are full: `refuse` leaves what is refused in the queue, and all behind it, until "
+        "somebody has made room; `drop` deletes it, and counts it.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendingQueueConfig:
     """The queue between the pipeline and the destination."""
 
@@ -75,6 +90,11 @@ class SendingQueueConfig:
         "refuse",
         doc="What a full queue does: `refuse` asks clients to send again later; `drop_oldest` deletes what has waited "
         "longest, and counts it.",
+    )
+    dead_letters: DeadLettersConfig = option(
+        default_factory=DeadLettersConfig,
+        doc="Where single items go that the destination refuses for ever. Needs `storage`: without it they are dropped "
+        "and counted.",
     )
     enabled: bool = option(True, doc="Must be true: batching and retry work on the queue.")
     block_on_overflow: bool = option(

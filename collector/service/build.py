@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from collector.model.identity import ComponentID
 from collector.model.signal import Signal
@@ -13,7 +12,8 @@ from collector.pipeline.component import Consumer, Exporter, Successor, Transact
 from collector.pipeline.fanout import fan_out
 from collector.pipeline.inlet import Inlet
 from collector.pipeline.observe import CountedConsumer
-from collector.pipeline.queue import MemoryQueue, SendingQueue
+from collector.pipeline.queue import MemoryQueue, SendingQueue, queue_name
+from collector.pipeline.refusals import Refusals
 from collector.pipeline.sender import Sender
 from collector.pipeline.sender_config import RetryConfig, SendingQueueConfig
 from collector.service.batch_limits import batch_limits
@@ -109,7 +109,8 @@ class _Builder:
         status = self._house.status(exporter_id, "exporter", scope=signal.value)
         settings = self._house.settings(exporter_id, status)
         queue = _queue(storage, options.sending_queue, exporter_id, signal, exporter, self._house)
-        sender = Sender(settings, exporter, signal, queue, options, limits)
+        refusals = _refusals(storage, options.sending_queue, exporter_id, signal, self._house)
+        sender = Sender(settings, exporter, signal, queue, options, limits, refusals)
         return SenderNode(status, sender, signal, queue, limits, directory)
 
     def _exporter(self, exporter_id: ComponentID) -> Node:
@@ -159,6 +160,21 @@ def _without_sender(entry: ComponentConfig) -> ComponentConfig:
     return replace(entry, config=config)
 
 
+def _refusals(
+    storage: QueueStorage | None,
+    options: SendingQueueConfig,
+    exporter_id: ComponentID,
+    signal: Signal,
+    house: House,
+) -> Refusals:
+    if storage is None:
+        return Refusals()
+    from collector.pipeline.dead_letters import DeadLetters  # as below
+
+    letters = DeadLetters(storage, queue_name(exporter_id, signal), options.dead_letters.size, house.clock)
+    return Refusals(letters, options.dead_letters.overflow)
+
+
 def _queue(
     storage: QueueStorage | None,
     options: SendingQueueConfig,
@@ -173,7 +189,7 @@ def _queue(
 
     return DiskQueue(
         storage,
-        f"{quote(str(exporter_id), safe='')}-{signal.value}",
+        queue_name(exporter_id, signal),
         options.queue_size,
         house.clock,
         overflow=options.overflow,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -12,9 +12,10 @@ from collector.config.option import option
 from collector.config.types import Duration
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
 from collector.model.signal import Signal
-from collector.pipeline.component import Batch, CheckStep, Settings, StartError, State, Thread
+from collector.pipeline.component import Batch, CheckStep, Refused, Settings, StartError, State, Thread
 from collector.pipeline.sender_config import SenderConfig
 from collector.storage.encoding import payload_encoder
+from collector.storage.salvage import write_what_goes
 from collector.storage.store import PositionError, SchemaError, Store
 from collector.storage.tables import SIGNAL_OF
 
@@ -128,9 +129,25 @@ class StoreExporter:
     def export(self, batch: Batch, /) -> None:
         """See `Exporter`. What is stored already is delivered."""
         encoded = self._encoders[batch.signal].encode([record.payload for record in batch.records])
+        with self._attempt("write"):
+            self.store.write(encoded, queue_id=batch.queue_id, start=batch.start, end=batch.end)
+
+    def salvage(self, batch: Batch, set_aside: Callable[[Sequence[Refused]], None], /) -> None:
+        """See `SalvagingExporter`."""
+        encode = self._encoders[batch.signal].encode
+        with (
+            self._attempt("salvage"),
+            self.store.parts(queue_id=batch.queue_id, start=batch.start, end=batch.end) as write,
+        ):
+            if write is not None:
+                set_aside(write_what_goes(batch.records, encode, write))
+
+    @contextmanager
+    def _attempt(self, operation: str) -> Iterator[None]:
+        """Around an attempt to write: time it, and say how the store is."""
         try:
-            with self._timed("write"):
-                self.store.write(encoded, queue_id=batch.queue_id, start=batch.start, end=batch.end)
+            with self._timed(operation):
+                yield
         except PositionError:
             raise  # nothing is wrong with the store
         except RetryableError as error:

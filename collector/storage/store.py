@@ -5,7 +5,8 @@ Every sentence here is a test in `tests/contract/test_store.py`, run against eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -177,6 +178,17 @@ class Store(Protocol):
             SchemaError: the tables are missing or too different. Nothing was written.
             RetryableError: nothing is known to be written.
             PermanentError: the database will never take these rows (an allow-list of error codes).
+        """
+        ...
+
+    def parts(
+        self, *, queue_id: UUID, start: int, end: int
+    ) -> AbstractContextManager[Callable[[Encoded], None] | None]:
+        """One transaction in which the positions `(start, end]` of queue `queue_id` are written part by part.
+
+        Gives what writes a part, whole or not at all: it raises as `write`, and after a `PermanentError` the rest can
+        still be written. The position is written at the end; if the body raises, nothing is. Gives None where the
+        store holds the whole batch already. Raises as `write`.
         """
         ...
 

@@ -36,7 +36,7 @@ def disk_full(stage: Stage) -> Outcome:
         def disturb(daemon: Daemon, load: Load) -> None:
             for _ in range(stage.pick(1, 10)):
                 ballast = folder / "ballast"
-                _fill(ballast)
+                fill(ballast)
                 _wait_for_refusals(daemon)
                 ballast.unlink()
                 load.wait_for(200)
@@ -48,7 +48,7 @@ def disk_full(stage: Stage) -> Outcome:
         return play(stage, disturb, database, text=text, refusals=True, padding=3000, rate=1500, clients=6)
 
 
-def _fill(path: Path) -> None:
+def fill(path: Path) -> None:
     """Write until the file system is full, to the last byte."""
     with path.open("wb", buffering=0) as file:
         for size in (1 << 16, 1):

@@ -35,6 +35,7 @@ def last_life(stage: Stage, text: str, load: Load, *destinations: Destination) -
         books = settled_books(daemon)
         problems = books.problems()
         problems += [f"{name}: dropped {count}" for name, count in books.dropped.items() if count]
+        problems += [f"{name}: dead-lettered {count}" for name, count in books.dead_lettered.items() if count]
         if code := daemon.stop():
             problems.append(f"exit code {code}")
     return stage.verdict(requests, *destinations).but(*problems)

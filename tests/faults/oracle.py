@@ -72,15 +72,20 @@ class Books:
     enqueued: dict[str, int]
     sent: dict[str, int]
     dropped: dict[str, int]
+    dead_lettered: dict[str, int]
     queued: dict[str, int]
 
     def problems(self) -> list[str]:
         """Where they do not balance."""
         return [
-            f"{exporter}: enqueued {self.enqueued[exporter]} is not sent {self.sent[exporter]} "
-            f"+ dropped {self.dropped[exporter]} + queued {self.queued[exporter]}"
-            for exporter in self.enqueued
-            if self.enqueued[exporter] != self.sent[exporter] + self.dropped[exporter] + self.queued[exporter]
+            f"{exporter}: enqueued {enqueued} is not sent {self.sent[exporter]} + dropped {self.dropped[exporter]} "
+            f"+ dead-lettered {self.dead_lettered[exporter]} + queued {self.queued[exporter]}"
+            for exporter, enqueued in self.enqueued.items()
+            if enqueued
+            != self.sent[exporter]
+            + self.dropped[exporter]
+            + self.dead_lettered[exporter]
+            + self.queued[exporter]
         ]
 
 
@@ -103,6 +108,7 @@ def read_books(daemon: Daemon) -> Books:
     names |= {f"otelcol_exporter_sent_{signal.item}_total": "sent" for signal in Signal}
     names |= {
         "collector_exporter_dropped_items_total": "dropped",
+        "collector_exporter_dead_lettered_items_total": "dead_lettered",
         "collector_exporter_queue_items": "queued",
     }
     for family in text_string_to_metric_families(daemon.get("/metrics")[1]):
@@ -116,5 +122,6 @@ def read_books(daemon: Daemon) -> Books:
         enqueued=columns["enqueued"],
         sent=columns["sent"],
         dropped=columns["dropped"],
+        dead_lettered=columns["dead_lettered"],
         queued=columns["queued"],
     )

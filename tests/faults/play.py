@@ -68,7 +68,7 @@ def wait_for_retry(daemon: Daemon, *reasons: str, within_s: float = 30.0) -> Non
 
     def seen() -> str:
         lines = daemon.get("/metrics")[1].splitlines()
-        return "; ".join(line for line in lines if line.startswith("collector_exporter_retries_total"))
+        return "; ".join(line for line in lines if line.startswith("collector_exporter_retries{"))
 
     try:
         eventually(found, within_s=within_s, what=f"a retry for {' or '.join(reasons)}")

@@ -290,4 +290,6 @@ def closed(daemon: Daemon, requests: Sequence[Request]) -> list[str]:
             problems.append(f"{exporter}: enqueued {enqueued} of {books.accepted} accepted")
         if books.dropped[exporter]:
             problems.append(f"{exporter}: dropped {books.dropped[exporter]}")
+        if books.dead_lettered[exporter]:
+            problems.append(f"{exporter}: dead-lettered {books.dead_lettered[exporter]}")
     return problems

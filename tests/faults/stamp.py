@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
 
 METRIC: Final = "faults.sequence"
 Item = tuple[str, int]  # client, sequence number
@@ -60,6 +61,24 @@ def request(signal: Signal, client: str, first: int, count: int, unix_nano: int,
                 points.add(time_unix_nano=unix_nano, as_int=number, attributes=[_text("client", client)])
             body = metrics.SerializeToString()
     return body
+
+
+def stamped_items(data: Telemetry) -> list[Item]:
+    """The stamps in a request."""
+    message: Any = data.parse()
+    match data.signal:
+        case Signal.LOGS:
+            scopes = (scope for resource in message.resource_logs for scope in resource.scope_logs)
+            found = (item.attributes for scope in scopes for item in scope.log_records)
+        case Signal.TRACES:
+            scopes = (scope for resource in message.resource_spans for scope in resource.scope_spans)
+            found = (item.attributes for scope in scopes for item in scope.spans)
+        case Signal.METRICS:
+            scopes = (scope for resource in message.resource_metrics for scope in resource.scope_metrics)
+            metrics = (metric for scope in scopes for metric in scope.metrics)
+            points = (point for metric in metrics for point in metric.gauge.data_points)
+            return [(point.attributes[0].value.string_value, point.as_int) for point in points]
+    return [(client.value.string_value, number.value.int_value) for client, number, *_ in found]
 
 
 def _stamp(client: str, number: int) -> list[KeyValue]:

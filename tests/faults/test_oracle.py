@@ -68,10 +68,17 @@ def test_what_was_refused_and_stored_all_the_same_is_counted() -> None:
 
 def test_books_that_do_not_balance_are_named() -> None:
     def books(queued: int) -> Books:
-        return Books(accepted=9, enqueued={"x": 9}, sent={"x": 5}, dropped={"x": 1}, queued={"x": queued})
+        return Books(
+            accepted=9,
+            enqueued={"x": 9},
+            sent={"x": 4},
+            dropped={"x": 1},
+            dead_lettered={"x": 1},
+            queued={"x": queued},
+        )
 
     assert books(3).problems() == []
-    assert books(2).problems() == ["x: enqueued 9 is not sent 5 + dropped 1 + queued 2"]
+    assert books(2).problems() == ["x: enqueued 9 is not sent 4 + dropped 1 + dead-lettered 1 + queued 2"]
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])

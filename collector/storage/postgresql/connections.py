@@ -165,8 +165,7 @@ class Connections:
         try:
             connection = self._take()
             if patience_s is not None:
-                deadline = self._clock.monotonic() + patience_s
-                connection.patience_is_over = lambda: self._clock.monotonic() > deadline
+                self.extend(connection, patience_s)
             try:
                 yield connection
             finally:
@@ -174,6 +173,12 @@ class Connections:
                 self._give_back(connection)
         finally:
             self._slots.release()
+
+    def extend(self, connection: Connection, patience_s: float) -> None:
+        """Give the server so long again, from now, for a connection that is lent."""
+        if isinstance(connection, _PatientConnection):
+            deadline = self._clock.monotonic() + patience_s
+            connection.patience_is_over = lambda: self._clock.monotonic() > deadline
 
     def open(self) -> None:
         """Allow connections again after `close`."""

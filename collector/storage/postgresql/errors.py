@@ -1,8 +1,10 @@
 """What a database error means for the batch: try again, or never.
 
-Permanent only by allow-list: errors that are proven to lie in the data (SQLSTATE class 22, data exception, and
-23, constraint violation). Everything else may pass: servers restart, disks are extended, passwords rotated,
-privileges granted, tables migrated. See PostgreSQL's manual, appendix A.
+Permanent only by allow-list: errors that are proven to lie in the data (SQLSTATE class 22, data exception; 23,
+constraint violation; 54000, a value too large for an index or a row). Everything else may pass: servers restart, disks
+are extended, passwords rotated, privileges granted, tables migrated. Class 42 never lies in a row: our statements
+are the same for all of them. A trigger that refuses rows does so for ever when it says so: `RAISE … USING ERRCODE =
+'check_violation'`; its plain `RAISE EXCEPTION` (P0001) may mean anything. See PostgreSQL's manual, appendix A.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ _BY_CLASS: Final = {
 }
 # Tables, columns, schemas, functions that are not there or of another type: the schema is not ours (yet).
 _SCHEMA: Final = frozenset({"3F000", "42P01", "42703", "42883", "42804", "42704", "42P10"})
+_DATA_CLASSES: Final = frozenset({"22", "23"})
+_TOO_LARGE: Final = "54000"
 # Rows for which no partition exists: it was dropped after the writer looked.
 _NO_PARTITION: Final = "23514"
 
@@ -50,7 +54,7 @@ def classify(error: psycopg.Error) -> TelemetryError:
         return SchemaError(f"the tables are not as this version writes them: {_first_line(message)}")
     if state == _NO_PARTITION and isinstance(error, errors.CheckViolation) and "partition" in message:
         return RetryableError(_first_line(message), reason="no_partition")
-    if state[:2] in ("22", "23"):
+    if state[:2] in _DATA_CLASSES or state == _TOO_LARGE:
         return PermanentError(_first_line(message), reason="invalid_data")
     reason = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
     if reason is None:

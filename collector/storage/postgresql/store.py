@@ -174,13 +174,44 @@ class PostgresqlStore:
                 stored = writing.lock_position(connection, self.options.schema, queue_id)
                 if not must_write(stored, queue_id=queue_id, start=start, end=end):
                     return False
-                counts = {table: len(rows) for table, rows in encoded.facts.items()}
-                for table, parameters in arrival.steps(counts):
-                    writing.set_local(connection, parameters)
-                    writing.copy_facts(connection, self.options.schema, table, encoded.facts[table])
-                if not writing.put_position(connection, self.options.schema, queue_id, stored, end):
-                    raise RetryableError(f"queue {queue_id} is written by somebody else", reason="position")
+                self._copy_facts(connection, arrival, encoded)
+                self._put_position(connection, queue_id, stored, end)
         return True
+
+    @contextlib.contextmanager
+    def parts(self, *, queue_id: UUID, start: int, end: int) -> Iterator[Callable[[Encoded], None] | None]:
+        """See `Store`. Each part under a savepoint."""
+        with self._session(patient=False) as connection:
+            database = self._usable(connection)
+            layout = database.require_usable(self.options)
+            arrival = self._find_arrival(connection, database)
+
+            def write(encoded: Encoded) -> None:
+                self._connections.extend(connection, self._patience_s)
+                try:
+                    # Of a part that is refused, the dimensions stay: they are remembered as written.
+                    encoded = self._write_dimensions(connection, encoded)
+                    if layout is Layout.PARTITIONS:
+                        self._make_room(connection, encoded)
+                    with connection.transaction():
+                        self._copy_facts(connection, arrival, encoded)
+                except psycopg.Error as error:
+                    raise classify(error) from error
+
+            try:
+                with connection.transaction():
+                    writing.set_local(connection, self._settings())
+                    stored = writing.lock_position(connection, self.options.schema, queue_id)
+                    if not must_write(stored, queue_id=queue_id, start=start, end=end):
+                        yield None
+                        return
+                    # What would be checked when the transaction ends is checked while it is known whose it is.
+                    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                    yield write
+                    self._put_position(connection, queue_id, stored, end)
+            except BaseException:
+                self._forget()  # what was taken back with the transaction is remembered as written
+                raise
 
     def position(self, queue_id: UUID) -> int | None:
         """See `Store`."""
@@ -298,9 +329,8 @@ class PostgresqlStore:
 
         `patient`: for what may take long; else the server must answer in the time that writing has, and a bit.
         """
-        patience_s = None if patient else self.options.write_timeout_s + _PATIENCE_BEYOND_S
         try:
-            with self._connections.connection(patience_s) as connection:
+            with self._connections.connection(None if patient else self._patience_s) as connection:
                 yield connection
         except psycopg.Error as error:
             self._database = None  # whatever it was, look again before the next write
@@ -308,6 +338,10 @@ class PostgresqlStore:
             with self._lock:
                 self._partitions.clear()
             raise classify(error) from error
+
+    @property
+    def _patience_s(self) -> float:
+        return self.options.write_timeout_s + _PATIENCE_BEYOND_S
 
     def _settings(self) -> dict[str, str]:
         """Server parameters of the transaction that writes facts."""
@@ -362,6 +396,16 @@ class PostgresqlStore:
                 return writing.insert_dimensions(connection, self.options.schema, missing)
 
         return self._dimensions.write(encoded, insert)
+
+    def _copy_facts(self, connection: Connection, arrival: Arrival, encoded: Encoded) -> None:
+        counts = {table: len(rows) for table, rows in encoded.facts.items()}
+        for table, parameters in arrival.steps(counts):
+            writing.set_local(connection, parameters)
+            writing.copy_facts(connection, self.options.schema, table, encoded.facts[table])
+
+    def _put_position(self, connection: Connection, queue_id: UUID, before: int | None, end: int) -> None:
+        if not writing.put_position(connection, self.options.schema, queue_id, before, end):
+            raise RetryableError(f"queue {queue_id} is written by somebody else", reason="position")
 
     def _make_room(self, connection: Connection, encoded: Encoded) -> None:
         """Make the partitions that the rows of `encoded` need."""

@@ -57,14 +57,22 @@ def connect(path: Path | None, *, create: bool, busy_timeout_s: float) -> sqlite
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> Iterator[None]:
-    """One transaction. IMMEDIATE takes the write lock at once: nothing that was read can change before the end."""
-    connection.execute(f"BEGIN {mode}")
+    """One transaction, or in one a savepoint.
+
+    IMMEDIATE takes the write lock at once: nothing that was read can change before the end.
+    """
+    begin, end, back = f"BEGIN {mode}", "COMMIT", "ROLLBACK"
+    if connection.in_transaction:
+        # Of savepoints with the same name, the innermost is meant.
+        begin, end, back = "SAVEPOINT part", "RELEASE part", "ROLLBACK TO part; RELEASE part"
+    connection.execute(begin)
     try:
         yield
-        connection.execute("COMMIT")
+        connection.execute(end)
     except BaseException:
         if connection.in_transaction:
-            connection.execute("ROLLBACK")
+            for statement in back.split("; "):
+                connection.execute(statement)
         raise
 
 

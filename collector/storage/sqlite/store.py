@@ -6,7 +6,7 @@ import re
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from collector.model.clock import Clock, SystemClock
-from collector.model.errors import PermanentError, TelemetryError
+from collector.model.errors import PermanentError, RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.pipeline.component import CheckStep
 from collector.storage.dimensions import DimensionWriter
@@ -118,22 +118,66 @@ class SqliteStore:
         """See `Store`."""
         with self._writing("write") as connection:
             self._require_schema(connection)
-
-            def insert(missing: Mapping[Table, list[Row]]) -> Mapping[Key, bytes]:
-                with transaction(connection):
-                    return statements.insert_dimensions(connection, missing)
-
-            encoded = self._dimensions.write(encoded, insert)
+            encoded = self._write_dimensions(connection, encoded)
             with transaction(connection):
                 stored = statements.select_position(connection, queue_id)
                 if not must_write(stored, queue_id=queue_id, start=start, end=end):
                     return False
-                for table, rows in encoded.facts.items():
-                    statements.insert_facts(connection, table, rows)
-                statements.put_position(connection, queue_id, end, self._clock.unix_nano())
-                if self._items_max is not None:
-                    self._make_room(connection)
+                self._insert_facts(connection, encoded)
+                self._put_position(connection, queue_id, end)
         return True
+
+    @contextmanager
+    def parts(self, *, queue_id: UUID, start: int, end: int) -> Iterator[Callable[[Encoded], None] | None]:
+        """See `Store`. Each part under a savepoint."""
+        with self._writing("write") as connection:
+            self._require_schema(connection)
+
+            def write(encoded: Encoded) -> None:
+                if (
+                    not connection.in_transaction
+                ):  # the database has ended it, and taken back what was written
+                    raise RetryableError("the transaction was ended by the database", reason="database")
+                try:
+                    # Of a part that is refused, the dimensions stay: they are remembered as written.
+                    encoded = self._write_dimensions(connection, encoded)
+                    with transaction(connection):
+                        self._insert_facts(connection, encoded)
+                except (sqlite3.Error, OverflowError) as error:
+                    raise classified(error, f"write {self.path or 'in memory'}") from error
+
+            try:
+                with transaction(connection):
+                    stored = statements.select_position(connection, queue_id)
+                    if not must_write(stored, queue_id=queue_id, start=start, end=end):
+                        yield None
+                        return
+                    yield write
+                    if not connection.in_transaction:
+                        raise RetryableError("the transaction was ended by the database", reason="database")
+                    self._put_position(connection, queue_id, end)
+            except BaseException as error:
+                self._dimensions.forget()  # what was taken back with the transaction is remembered as written
+                if self.path is not None and isinstance(error, RetryableError):
+                    self._disconnect()
+                raise
+
+    def _write_dimensions(self, connection: sqlite3.Connection, encoded: Encoded) -> Encoded:
+        def insert(missing: Mapping[Table, list[Row]]) -> Mapping[Key, bytes]:
+            with transaction(connection):
+                return statements.insert_dimensions(connection, missing)
+
+        return self._dimensions.write(encoded, insert)
+
+    @staticmethod
+    def _insert_facts(connection: sqlite3.Connection, encoded: Encoded) -> None:
+        for table, rows in encoded.facts.items():
+            statements.insert_facts(connection, table, rows)
+
+    def _put_position(self, connection: sqlite3.Connection, queue_id: UUID, end: int) -> None:
+        statements.put_position(connection, queue_id, end, self._clock.unix_nano())
+        if self._items_max is not None:
+            self._make_room(connection)
 
     def position(self, queue_id: UUID) -> int | None:
         """See `Store`."""
