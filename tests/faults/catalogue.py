@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import disks, kills, outages, poison, refusals
+from tests.faults import disks, kills, outages, poison, refusals, reloads
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -17,5 +17,6 @@ SHORT: dict[str, Fault] = {
     **kills.FAULTS,
     **disks.FAULTS,
     **poison.FAULTS,
+    **reloads.FAULTS,
 }
 FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY}
