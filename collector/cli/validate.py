@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from collector.cli.configuration import configuration_options
+from collector.cli.configuration import configuration_options, load_or_exit
 
 if TYPE_CHECKING:
     from collector.config.diagnostics import Problem
@@ -23,6 +23,11 @@ _EXIT_UNREACHABLE: Final = 1
 @click.command("validate")
 @configuration_options
 @click.option("--connect", is_flag=True, help="Also try to reach and use every exporter's destination.")
+@click.option(
+    "--against",
+    metavar="FILE",
+    help="Also say what a reload would change in a collector that runs with FILE.",
+)
 @click.option("--deny-warnings", is_flag=True, help="Treat warnings as errors.")
 @click.option(
     "--format",
@@ -32,7 +37,12 @@ _EXIT_UNREACHABLE: Final = 1
     help="github: annotations for a workflow's log.",
 )
 def command(
-    configs: tuple[str, ...], sets: tuple[str, ...], connect: bool, deny_warnings: bool, output_format: Format
+    configs: tuple[str, ...],
+    sets: tuple[str, ...],
+    connect: bool,
+    against: str | None,
+    deny_warnings: bool,
+    output_format: Format,
 ) -> None:
     """Check a configuration: every mistake in one run, each with its place. Without --connect no network is used.
 
@@ -58,6 +68,12 @@ def command(
         sys.exit(EXIT_CONFIG)
     if output_format == "text":
         click.echo(f"{', '.join(config.names)}: valid")
+    if against is not None and output_format == "text":
+        from collector.service.changes import changes
+
+        running = load_or_exit([against], sets)
+        for change in changes(running, config):
+            click.echo(f"  {change}")
     if connect and not _connect(config, quiet=output_format != "text"):
         sys.exit(_EXIT_UNREACHABLE)
 

@@ -35,6 +35,18 @@ def test_validate_says_that_a_configuration_is_valid(file: Path) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{file}: valid\n", "")
 
 
+def test_validate_says_what_a_reload_would_change(file: Path, tmp_path: Path) -> None:
+    """And what becomes of it; nothing for what stays."""
+    running = tmp_path / "running.yaml"
+    running.write_text(CONFIG.replace("debug: }", "debug: {verbosity: detailed}, debug/two: }"))
+    result = run("validate", "--config", file, "--against", running)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1:] == [
+        "  exporter debug changed: a new one takes over its queues, and all that waits in them"
+    ]
+    assert run("validate", "--config", file, "--against", file).stdout == f"{file}: valid\n"
+
+
 def test_validate_without_a_file_checks_the_default() -> None:
     """The one that `collector run` would use."""
     result = run("validate", HOME="/home/me")
