@@ -11,6 +11,7 @@ of their record, and the place of the first of them in it. Replaying the record 
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +21,16 @@ from uuid import UUID
 from collector.model.errors import RetryableError
 from collector.model.telemetry import Telemetry
 from collector.pipeline.batching import BatchLimits
+from collector.pipeline.component import StartError
 from collector.pipeline.disk_queue import DiskQueue, QueueStorage
+from collector.pipeline.queue_directory import write_durably
 
 if TYPE_CHECKING:
     from collector.model.clock import Clock
-    from collector.pipeline.queue import Watcher
+    from collector.pipeline.queue import SendingQueue, Watcher
 
 FOLDER: Final = "dead-letters"
+_REDELIVERY: Final = "redelivery"
 
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct("<BBHHI16sQ")
@@ -117,15 +121,23 @@ class DeadLetters:
         """Have `watcher` called when letters are found damaged: see `SendingQueue.watch`."""
         self._queue.watch(watcher)
 
-    def open(self) -> bool:
+    def open(self, last: int) -> bool:
         """Open them, if there are any; return whether. Safe twice.
+
+        Args:
+            last: The sequence number of the last record of the queue they came from: see `redeliver`.
 
         Raises:
             StartError: they cannot be used.
         """
-        if self._folder.is_dir():
+        if self._folder.is_dir() and not self._opened:
             self._queue.open()
             self._opened = True
+            try:
+                self._finish_redelivery(last)
+            except (RetryableError, OSError) as error:
+                self.close()
+                raise StartError(f"dead letters in {self._folder}: {error}") from error
         return self._opened
 
     def close(self) -> None:
@@ -167,6 +179,41 @@ class DeadLetters:
                 reason="dead_letters_full",
             ) from error
         self._queue.wait_durable(self._queue.append_all(pieces))
+
+    def redeliver(self, queue: SendingQueue, wanted: Callable[[Letter], bool]) -> int:
+        """Put the letters for which that is true back into `queue`, which is theirs; return how many.
+
+        Each is in one of the two at any time: what is going to be put back, under which numbers, is written down
+        first, so that after an interruption the queue's last number says what has arrived.
+
+        Raises:
+            RetryableError: the queue has no room for all of them, or the disk failed.
+        """
+        chosen = [letter for letter in self if wanted(letter)]
+        if not chosen:
+            return 0
+        queue.reserve(sum(letter.data.size for letter in chosen))
+        note = {
+            "first": queue.last + 1,
+            "letters": [[str(letter.queue_id), letter.sequence, letter.first] for letter in chosen],
+        }
+        path = self._folder / _REDELIVERY
+        write_durably(path, json.dumps(note).encode())
+        queue.wait_durable(queue.append_all([letter.data for letter in chosen]))
+        self._finish_redelivery(queue.last)
+        return len(chosen)
+
+    def _finish_redelivery(self, last: int) -> None:
+        """Remove the letters that are in the queue again, whose last record has the number `last`."""
+        path = self._folder / _REDELIVERY
+        if not path.exists():
+            return
+        note = json.loads(path.read_text())
+        arrived = note["letters"][: max(0, last + 1 - note["first"])]
+        keys = {(UUID(queue_id), sequence, first) for queue_id, sequence, first in arrived}
+        if keys:
+            self.remove(lambda letter: letter.key in keys)
+        path.unlink()
 
     def remove(self, gone: Callable[[Letter], bool]) -> int:
         """Remove the letters for which that is true; return how many.

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import struct
+import time
 import uuid
 from pathlib import Path
 from typing import Final
@@ -26,8 +27,80 @@ _QUARANTINE_SIZE_MAX: Final = 64 * 1024 * 1024
 _POSITION: Final = struct.Struct("<4sIQQ")  # magic, 0, generation, released
 _POSITION_MAGIC: Final = b"OTPO"
 _CRC: Final = struct.Struct("<I")
+_LOCK_ATTEMPTS: Final = 3
+_LOCK_PAUSE_S: Final = 0.02
 # Each slot in a block of its own: whatever happens while one is written, the other is whole.
 _SLOT_SIZE: Final = 4096
+
+
+def queues_in(directory: Path) -> list[Path]:
+    """The directories of the queues that are kept in `directory`."""
+    return sorted(path.parent for path in directory.glob("*/queue"))
+
+
+def read_position(path: Path) -> int:
+    """How far the queue in `path` was released, without opening it."""
+    try:
+        fd = os.open(path / "position", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        return max(_position_slots(fd), default=(0, 0))[1]
+    finally:
+        os.close(fd)
+
+
+def read_owner(path: Path) -> int | None:
+    """The process that has the queue in `path` open; None: no process has. 0: one that did not say who it is."""
+    try:
+        fd = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of at once, by closing
+    except BlockingIOError:
+        text = os.pread(fd, 32, 0).strip()
+        return int(text) if text.isdigit() else 0
+    else:
+        return None
+    finally:
+        os.close(fd)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a small file as a whole: after a power failure it is there, or what was there before.
+
+    Raises:
+        OSError: it is as before.
+    """
+    temporary = path.with_name(f"{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _position_slots(fd: int) -> list[tuple[int, int]]:
+    """Generation and position, of the slots that are whole."""
+    slots: list[tuple[int, int]] = []
+    for number in range(2):
+        slot = os.pread(fd, _POSITION.size + _CRC.size, number * _SLOT_SIZE)
+        if len(slot) == _POSITION.size + _CRC.size:
+            magic, _, generation, released = _POSITION.unpack_from(slot)
+            (crc,) = _CRC.unpack_from(slot, _POSITION.size)
+            if magic == _POSITION_MAGIC and crc == crc32(slot[: _POSITION.size]):
+                slots.append((generation, released))
+    return slots
 
 
 class QueueDirectory:
@@ -76,16 +149,20 @@ class QueueDirectory:
 
     def _lock(self) -> None:
         self._lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
+        for _ in range(_LOCK_ATTEMPTS):
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise
+            time.sleep(_LOCK_PAUSE_S)  # `read_owner` holds it for a moment
+        else:
             owner = os.pread(self._lock_fd, 32, 0).decode(errors="replace").strip() or "unknown"
             raise StartError(
                 f"the sending queue in {self.path} is in use by another process (pid {owner}): stop it, or give "
                 "each collector a 'file_storage' directory of its own"
-            ) from None
+            )
         with contextlib.suppress(
             OSError
         ):  # only for the message above; a full disk is no reason not to start
@@ -109,36 +186,19 @@ class QueueDirectory:
         """
         fresh = uuid.uuid4()
         salt = self.salt or int.from_bytes(uuid.uuid4().bytes[:4], "little")
-        temporary = self.path / "queue.new"
-        with temporary.open("w") as file:
-            json.dump({"version": 1, "id": str(fresh), "salt": salt}, file)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path / "queue")
-        self.sync()
+        fields = json.dumps({"version": 1, "id": str(fresh), "salt": salt})
+        write_durably(self.path / "queue", f"{fields}\n".encode())
         self.id, self.salt = fresh, salt
 
     def sync(self) -> None:
         """Make the names of the files in it durable."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        _sync_directory(self.path)
 
     # --- position ---------------------------------------------------------------------------------------
 
     def _load_position(self) -> int:
         self._position_fd = os.open(self.path / "position", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        slots: list[tuple[int, int]] = []
-        for number in range(2):
-            slot = os.pread(self._position_fd, _POSITION.size + _CRC.size, number * _SLOT_SIZE)
-            if len(slot) == _POSITION.size + _CRC.size:
-                magic, _, generation, released = _POSITION.unpack_from(slot)
-                (crc,) = _CRC.unpack_from(slot, _POSITION.size)
-                if magic == _POSITION_MAGIC and crc == crc32(slot[: _POSITION.size]):
-                    slots.append((generation, released))
+        slots = _position_slots(self._position_fd)
         if not slots:
             # Blocks that are there already can be written when the disk is full.
             os.pwrite(self._position_fd, bytes(2 * _SLOT_SIZE), 0)

@@ -58,13 +58,13 @@ class Refusals:
         """Whether what is refused is kept."""
         return self.letters is not None and self.letters.capacity > 0
 
-    def open(self, queue_id: UUID, released: int) -> None:
-        """Find what an earlier process has written of records that are not settled yet.
+    def open(self, queue_id: UUID, released: int, last: int) -> None:
+        """Find what an earlier process has written of the queue's records `released` to `last`, which are not settled.
 
         Raises:
             StartError: the directory cannot be used.
         """
-        if self.letters is not None and self.letters.open():
+        if self.letters is not None and self.letters.open(last):
             for letter in self.letters:
                 if letter.queue_id == queue_id and letter.sequence > released:
                     entry = _Entry(letter.data.items, Fate(True, letter.reason))

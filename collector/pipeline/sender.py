@@ -218,7 +218,7 @@ class Sender:
         self._opening = True
         self._queue.open()
         self._opening = False
-        self._refusals.open(self._queue.id, self._queue.released)
+        self._refusals.open(self._queue.id, self._queue.released, self._queue.last)
         self._position = self._queue.released
         self._attempted = self._queue.last
         self._meters.enqueued.inc(self._queue.items)  # left by an earlier process, if the queue is durable

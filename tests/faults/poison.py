@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +28,7 @@ from tests.faults.outcome import Outcome
 from tests.faults.play import wait_for_retry
 from tests.faults.stage import Stage, caught_up, config, stable_ports
 from tests.faults.stamp import Item, stamped_items, stored
-from tests.support.daemon import Daemon
+from tests.support.daemon import ROOT, Daemon
 from tests.support.destination import Destination
 from tests.support.poison import refusing
 
@@ -57,7 +60,7 @@ def dead_letters(queues: Path) -> Counter[Item]:
     found: Counter[Item] = Counter()
     for folder in queues.glob(f"*/{FOLDER}"):
         letters = DeadLetters(QueueStorage(directory=queues), folder.parent.name, 1 << 30, SystemClock())
-        letters.open()
+        letters.open(0)
         with closing(letters):
             for letter in letters:
                 assert letter.message
@@ -113,6 +116,36 @@ def poisoned(stage: Stage, *, store: str, rule: str, bad: Bad, items: tuple[int,
             problems.append(f"exit code {code}")
         outcome = verdict(stage, load.requests, database, bad)
     return outcome.but(*problems)
+
+
+def retried(stage: Stage) -> Outcome:
+    """When the rule is gone, dead letters are put back by the command, and stored like the rest."""
+    with ExitStack() as stack:
+        database = stack.enter_context(stage.postgresql(timescaledb=True))
+        with closing(store_for(_address(database))) as opened:
+            opened.migrate()
+        text = config(database)
+        with refusing(database.url, "{n} % 10 = 3"), stage.daemon(text) as daemon:
+            with stage.load(daemon, items=50, most=stage.pick(600, 6000) // 50) as load:
+                load.wait(120)
+                caught_up(daemon)
+            daemon.stop()
+        lettered = dead_letters(stage.directory / "data" / "queue").total()
+        command = [sys.executable, "-m", "collector", "queue", "retry", "--all", "--directory"]
+        done = subprocess.run(
+            [*command, "data/queue"],
+            cwd=stage.directory,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+        with stage.daemon(text) as daemon:
+            caught_up(daemon)
+            problems = _books(daemon, lettered=0)
+            daemon.stop()
+        outcome = verdict(stage, load.requests, database, lambda number: False)
+    if done.returncode or not lettered:
+        problems.append(f"exit code {done.returncode} of the command, {lettered} dead letters before")
+    return outcome.but(*problems, note=f"{lettered} dead letters put back")
 
 
 def killed(stage: Stage, *, store: str, runs: tuple[int, int]) -> Outcome:
@@ -214,6 +247,7 @@ FAULTS: dict[str, Callable[[Stage], Outcome]] = {
     "poison-all": partial(
         poisoned, store="postgresql", rule="{n} >= 0", bad=lambda number: True, items=(1200, 10_000)
     ),
+    "poison-retry": retried,
     "poison-kill-postgresql": partial(killed, store="timescaledb", runs=(4, 60)),
     "poison-kill-sqlite": partial(killed, store="sqlite", runs=(3, 40)),
     "poison-disk-full": disk_full,

@@ -208,6 +208,28 @@ class Lives(RuleBasedStateMachine):
         self.letters.remove(is_settled)
         self.taken -= {*gone}
 
+    @rule(crash=st.sampled_from(("", "before", "after")))
+    def redeliver(self, crash: str) -> None:
+        """While no process runs, letters are put back; an interruption leaves each in one of the two places."""
+        settled = self.queue.released
+        append, finish = self.queue.append_all, self.letters._finish_redelivery
+
+        def interrupted(*_: object) -> int:
+            raise CrashError
+
+        try:
+            if crash == "before":
+                self.queue.append_all = interrupted  # type: ignore[method-assign]
+            if crash == "after":
+                self.letters._finish_redelivery = interrupted  # type: ignore[method-assign, assignment]
+            self.letters.redeliver(self.queue, lambda letter: letter.sequence <= settled)
+        except CrashError:
+            pass
+        finally:
+            self.queue.append_all = append  # type: ignore[method-assign]
+            self.letters._finish_redelivery = finish  # type: ignore[method-assign]
+        self.end()
+
     @invariant()
     def counts(self) -> None:
         """The equation, of this process."""

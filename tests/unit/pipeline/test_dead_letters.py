@@ -32,7 +32,7 @@ def letter(sequence: int, first: int = 0, *, text: str = "x", message: str = "no
 
 def opened(directory: Path, capacity: int = 1 << 20) -> DeadLetters:
     letters = DeadLetters(QueueStorage(directory=directory), "q", capacity, FakeClock())
-    letters.open()
+    letters.open(0)
     return letters
 
 

@@ -1,0 +1,3 @@
+from collector.cli.queue.group import command
+
+__all__ = ["command"]
