@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, Overflow
+from fractions import Fraction
 from typing import Final
 
 PRECISION: Final = 38
@@ -84,6 +85,12 @@ def to_scaled(amount: Decimal, scale: int = SCALE) -> int:
     if whole != scaled:
         raise AmountError(f"{_shown(str(amount))} has more than {scale} decimals")
     return whole
+
+
+def to_scaled_rounded(value: Decimal, scale: int) -> int:
+    """Return any finite number in units of 10^-scale, rounded half to even: for measurements, never for money."""
+    numerator, denominator = value.as_integer_ratio()
+    return round(Fraction(numerator * 10**scale, denominator))
 
 
 def from_scaled(units: int, scale: int = SCALE) -> Decimal:
