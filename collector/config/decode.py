@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from collector.config.diagnostics import Place, Problem, did_you_mean, suggest
@@ -176,7 +177,7 @@ class _Decoder:
             return value
         at = _point(node, place)
         low, high = field.option.minimum, field.option.maximum
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             if low is not None and not value >= low:
                 return self.error(f"{path} is {value}", at, f"must be at least {_bound(low, value)}")
             if high is not None and not value <= high:
@@ -284,7 +285,7 @@ def _point(node: Node, place: Place) -> Place:
     return node.place if shown else place
 
 
-def _bound(bound: float, value: float) -> str:
+def _bound(bound: float, value: float | Decimal) -> str:
     """Return a bound in the spelling of the value's type."""
     kind = int if type(value) is int and float(bound).is_integer() else type(value)
     return str(kind(bound))

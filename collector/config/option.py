@@ -12,8 +12,8 @@
             if ...:
                 yield Invalid("send_batch_max_size", "must not be less than send_batch_size")
 
-Field types understood by `config.decode`: str, int, float, bool, Duration, ByteSize, Secret, Path, ComponentID
-references as str, Literal[...], enums by value, `X | None`, tuple[X, ...], Mapping[str, X], nested dataclasses.
+Field types understood by `config.decode`: str, int, float, bool, Decimal, date, Duration, ByteSize, Secret, Path,
+ComponentID references as str, Literal[...], enums by value, `X | None`, tuple[X, ...], Mapping[str, X], nested dataclasses.
 `X | None` with a nested dataclass: the key with an empty body means "with its defaults", as in otelcol.
 """
 

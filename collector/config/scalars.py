@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,8 @@ _YAML_1_1_BOOL: Final = {
     **dict.fromkeys(("no", "off", "n", "0"), "false"),
 }
 _SHOWN_MAX: Final = 60
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,60})?", re.ASCII)
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 class ScalarError(ValueError):
@@ -60,6 +64,10 @@ def _decode_as(node: Scalar, kind: Any) -> Any:
         return _boolean(node)
     if kind is int or kind is float:
         return _number(node, kind)
+    if kind is Decimal:
+        return _decimal(node)
+    if kind is date:
+        return _date(node)
     if kind is Path:
         return _path(node)
     if issubclass(kind, Secret):
@@ -97,6 +105,22 @@ def _number(node: Scalar, kind: type[int] | type[float]) -> int | float:
     elif not label and re.fullmatch(r"[-+]?[0-9]+(_[0-9]+)+", text):
         label = f"write {text.replace('_', '')}"
     raise ScalarError(f"{_shown(node)} is not {'an integer' if kind is int else 'a number'}", label)
+
+
+def _decimal(node: Scalar) -> Decimal:
+    """Read the digits as they are written, in quotes or not: a float would already be another number."""
+    if not _DECIMAL.fullmatch(node.text):
+        raise ScalarError(f"{_shown(node)} is not a decimal number", "write it like 0.031611")
+    return Decimal(node.text)
+
+
+def _date(node: Scalar) -> date:
+    try:
+        if _DATE.fullmatch(node.text):
+            return date.fromisoformat(node.text)
+    except ValueError:
+        pass
+    raise ScalarError(f"{_shown(node)} is not a date", "write it like 2026-01-31")
 
 
 def _choice(node: Scalar, allowed: dict[str, Any]) -> Any:

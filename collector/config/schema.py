@@ -10,6 +10,8 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -19,6 +21,7 @@ from collector.config.types import ByteSize, ConnectionString, Duration, Secret
 _PLAIN: typing.Final = Option(doc="", minimum=None, maximum=None, aliases=(), example=None, parse=None)
 _NAMES: typing.Final[dict[Any, str]] = {
     str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", Any: "anything",
+    Decimal: "decimal number", date: "date",
     Duration: "duration", ByteSize: "size", Secret: "secret", ConnectionString: "connection string",
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ from tests.support.postgres import installation
 BENCHES: Final = (
     "scan",
     "encode",
+    "cost",
     "copy_limit",
     "end_to_end",
     "storage",

@@ -1,0 +1,72 @@
+"""Rules with a `parent`: what a workload was given, divided among the groups of its requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Final
+
+from collector.cost.attribution.run import Part, Run
+from collector.cost.calendar import SECOND_NS
+from collector.cost.config import CORE_TIME
+from collector.cost.findings import FindingKind
+from collector.cost.record import CostAttributionRecord, Subject, SubjectKind
+from collector.cost.rules import RuleConfig
+from collector.cost.units import Unit
+from collector.cost.usage import RequestGroup
+
+_IDLE: Final = Subject(kind=SubjectKind.IDLE)
+
+
+def divide_among_requests(run: Run, rule: RuleConfig) -> None:
+    """Divide the parts of the parent rule of which there are requests; the others stay whole."""
+    if rule.parent is None:
+        return
+    groups = run.usage.requests.get(rule.id, ())
+    if not groups:
+        run.findings.add(rule.id, FindingKind.NOTHING_MATCHED)
+    by_member: dict[str, list[RequestGroup]] = {}
+    for group in groups:
+        by_member.setdefault(group.attributes.get(rule.parent.join, ""), []).append(group)
+    for member in sorted(by_member):
+        parents = run.by_member.get((rule.parent.rule, member), [])
+        if not parents:
+            run.findings.add(
+                rule.id, FindingKind.WITHOUT_PART, member, sum(group.spans for group in by_member[member])
+            )
+            continue
+        parts = _parts(run, rule, by_member[member])
+        given = max((_core_ns(record) for record in parents), default=0)
+        weight = sum(part.weight for part in parts)
+        if rule.basis == "measured":
+            parts.append(Part(_IDLE, max(0, given - weight)))
+        for parent in parents:
+            run.divide(
+                rule, parent, parts, rest=_IDLE, method=f"{rule.weight.partition(':')[0]}-{rule.basis}"
+            )
+
+
+def _parts(run: Run, rule: RuleConfig, groups: Sequence[RequestGroup]) -> list[Part]:
+    """Return a part for each subject; those that weigh least are one, if there are too many."""
+    found: dict[bytes, Part] = {}
+    for group in groups:
+        subject = run.dimensions.subject(SubjectKind.REQUEST_GROUP, rule.group_by, group.attributes)
+        known = found.get(subject.key)
+        found[subject.key] = Part(subject, group.weight + (known.weight if known else 0))
+    if len(found) <= rule.groups_max:
+        return list(found.values())
+    ordered = sorted(found.items(), key=lambda item: (-item[1].weight, item[0]))
+    kept, joined = ordered[: rule.groups_max - 1], ordered[rule.groups_max - 1 :]
+    run.findings.add(rule.id, FindingKind.GROUPS_JOINED, "", len(joined))
+    other = Part(Subject(kind=SubjectKind.OTHER), sum(part.weight for _, part in joined))
+    return [*(part for _, part in kept), other]
+
+
+def _core_ns(record: CostAttributionRecord) -> int:
+    """Return the core-nanoseconds that a part was given."""
+    for element in record.allocated_elements:
+        if element.usage_quantity is not None:
+            unit = Unit.parse(element.usage_unit)
+            if unit.kinds == CORE_TIME:
+                return round(Fraction(element.usage_quantity) * unit.size * SECOND_NS)
+    return 0

@@ -1,0 +1,132 @@
+"""Making records: their ids follow from what they are, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from collector.cost.identity import Part, identify
+from collector.cost.record import (
+    AllocationElement,
+    Amounts,
+    Charge,
+    CostAttributionRecord,
+    CostSource,
+    Level,
+    Subject,
+)
+
+_NO_ID = bytes(16)
+
+
+def origin_row(
+    *,
+    charge: Charge,
+    amounts: Amounts,
+    source: CostSource,
+    identity: tuple[Part, ...],
+    rule_id: str = "",
+    rule_version: int = 0,
+    recorded_unix_nano: int = 0,
+) -> CostAttributionRecord:
+    """Return the record of a charge.
+
+    Args:
+        charge: What it is.
+        amounts: What it costs.
+        source: Where that is from.
+        identity: What makes it this charge and no other, whatever it costs: rule and resource, or file and line. The
+            charge period is a part of it in any case.
+        rule_id: The rule that made it, if one did.
+        rule_version: Its version.
+        recorded_unix_nano: When.
+    """
+    period = charge.charge_period
+    origin_id = identify("origin", (*identity, period.start_unix_nano, period.end_unix_nano))
+    return _named(
+        CostAttributionRecord(
+            record_id=_NO_ID,
+            origin_id=origin_id,
+            level=Level.ORIGIN,
+            charge=charge,
+            amounts=amounts,
+            source=source,
+            rule_id=rule_id,
+            rule_version=rule_version,
+            recorded_unix_nano=recorded_unix_nano,
+        )
+    )
+
+
+def part_row(
+    parent: CostAttributionRecord,
+    *,
+    subject: Subject,
+    amounts: Amounts,
+    rule_id: str,
+    rule_version: int,
+    method_id: str,
+    elements: tuple[AllocationElement, ...] = (),
+) -> CostAttributionRecord:
+    """Return the record of a part of `parent`: one level further, with the same charge."""
+    return _named(
+        CostAttributionRecord(
+            record_id=_NO_ID,
+            origin_id=parent.origin_id,
+            parent_record_id=parent.record_id,
+            level=Level(parent.level + 1),
+            charge=parent.charge,
+            amounts=amounts,
+            source=parent.source,
+            subject=subject,
+            allocated_method_id=method_id,
+            allocated_elements=elements,
+            rule_id=rule_id,
+            rule_version=rule_version,
+            recorded_unix_nano=parent.recorded_unix_nano,
+        )
+    )
+
+
+def revised(record: CostAttributionRecord, revision: int, parent_record_id: bytes) -> CostAttributionRecord:
+    """Return `record` as a later revision, under the revision of its parent that then holds."""
+    return _named(replace(record, revision=revision, parent_record_id=parent_record_id))
+
+
+def corrected(
+    record: CostAttributionRecord,
+    *,
+    amounts: Amounts,
+    charge: Charge,
+    corrects: bytes,
+    parent: bytes,
+    number: int,
+) -> CostAttributionRecord:
+    """Return the `number`-th correction of `corrects` (or of nothing, for a new subject), like `record` but for that."""
+    return _named(
+        replace(
+            record,
+            amounts=amounts,
+            charge=charge,
+            corrects_record_id=corrects,
+            parent_record_id=parent,
+            revision=number,
+        )
+    )
+
+
+def _named(record: CostAttributionRecord) -> CostAttributionRecord:
+    period = record.charge.charge_period
+    parts: tuple[Part, ...] = (
+        record.origin_id,
+        record.rule_id,
+        record.rule_version,
+        int(record.level),
+        record.subject.key,
+        period.start_unix_nano,
+        period.end_unix_nano,
+        record.parent_record_id,
+        int(record.charge.charge_class),
+        record.corrects_record_id,
+        record.revision,
+    )
+    return replace(record, record_id=identify("record", parts))
