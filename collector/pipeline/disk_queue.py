@@ -8,6 +8,7 @@ and the rest is delivered.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ from uuid import UUID
 from collector.model.errors import RetryableError
 from collector.pipeline.component import StartError
 from collector.pipeline.queue import Loss, Overflow, Record, Watcher, full_error, overflow_loss
-from collector.pipeline.queue_directory import QueueDirectory
+from collector.pipeline.queue_directory import QueueDirectory, sync_file
 from collector.pipeline.queue_log import SegmentLog
+from collector.pipeline.queue_recent import Recent
 from collector.pipeline.queue_scan import Arrivals, Cursor, Examination, examine
 from collector.pipeline.queue_segment import Damage, Frame, Segment
 
@@ -81,6 +83,7 @@ class DiskQueue:
         self._state = self._log.state  # guards the reservations and the arrivals as well
         self._reserved = 0
         self._arrivals = Arrivals()
+        self._recent = Recent(self._directory.path / "recent")
         # The reader's: cursors are moved by one thread at a time. Taken before `_state`.
         self._consuming = threading.Lock()
         self._released = 0
@@ -144,6 +147,8 @@ class DiskQueue:
         released = self._directory.open()
         try:
             cut_short = self._log.open(released, self._set_aside)
+            for path in self._recent.load(self._log.segments, self._clock.unix_nano()):
+                sync_file(path)  # who sends again what is in it is told that it is safe
             self._begin_behind(released)
             for segment in cut_short:
                 self._examine(segment)
@@ -213,23 +218,33 @@ class DiskQueue:
         with self._state:
             self._reserved -= size
 
-    def append_all(self, pieces: Sequence[Telemetry], /) -> int:
+    def find(self, origin: bytes, /) -> int | None:
+        """See `SendingQueue`."""
+        return self._recent.find(origin, self._clock.unix_nano())
+
+    def append_all(self, pieces: Sequence[Telemetry], origins: Sequence[bytes] = (), /) -> int:
         """See `SendingQueue`."""
         crcs = self._log.checksums(pieces)
         try:
-            return self._append(pieces, crcs, reserved=sum(data.size for data in pieces))
+            return self._append(pieces, crcs, origins, reserved=sum(data.size for data in pieces))
         except RetryableError as error:
             if error.reason != "disk_full" or not self._start_over():
                 raise
-            return self._append(pieces, crcs, reserved=0)
+            return self._append(pieces, crcs, origins, reserved=0)
 
-    def _append(self, pieces: Sequence[Telemetry], crcs: Sequence[int], *, reserved: int) -> int:
+    def _append(
+        self, pieces: Sequence[Telemetry], crcs: Sequence[int], origins: Sequence[bytes], *, reserved: int
+    ) -> int:
         with self._state:
             self._reserved -= reserved  # in any case: what is in the log counts there
-            last = self._log.append_all(pieces, crcs, self._clock.unix_nano())
+            unix_nano = self._clock.unix_nano()
+            last = self._log.append_all(pieces, crcs, unix_nano, origins)
             now = self._clock.monotonic()
-            for sequence in range(last - len(pieces) + 1, last + 1):
+            first = last - len(pieces) + 1
+            for sequence in range(first, last + 1):
                 self._arrivals.note(sequence, now)
+            for sequence, origin in enumerate(origins, first):
+                self._recent.note(origin, sequence, unix_nano)
             return last
 
     def wait_durable(self, sequence: int, /) -> None:
@@ -321,7 +336,7 @@ class DiskQueue:
         return released
 
     def _delete_released(self) -> None:
-        for segment in self._log.delete(self._is_over):
+        for segment in self._log.delete(self._is_over, self._save_recent):
             for cursor in self._cursors():
                 cursor.leave(segment)
 
@@ -334,11 +349,15 @@ class DiskQueue:
                 self._directory.write_position(self._released, durable=True)
             except OSError:
                 return False
-            gone = self._log.delete_all(self._released)
+            gone = self._log.delete_all(self._released, self._save_recent)
             for segment in gone:
                 for cursor in self._cursors():
                     cursor.leave(segment)
             return bool(gone)
+
+    def _save_recent(self) -> None:
+        with self._state, contextlib.suppress(OSError):  # see `queue_recent`: no data is lost by it
+            self._recent.save(lambda sequence: not self._log.was_taken_back(sequence))
 
     def _is_over(self, segment: Segment) -> bool:
         if segment.last <= self._released:

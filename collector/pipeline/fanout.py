@@ -30,8 +30,15 @@ class Reservation(Protocol):
         """Whether `wait` may take its time."""
         ...
 
-    def append(self) -> None:
-        """Put it in. Never fails for want of room.
+    @property
+    def repeated(self) -> bool | None:
+        """Whether `append` found that an earlier process had put it in; None: it puts nothing in."""
+        ...
+
+    def append(self, origin: bytes) -> None:
+        """Put it in, unless an earlier process has: `origin` is the same when it comes again; b"": nobody knows.
+
+        Never fails for want of room.
 
         Raises:
             RetryableError: the queue's medium failed, or the queue was closed.
@@ -54,7 +61,8 @@ class Reservation(Protocol):
 class Handover:
     """What one request has reserved so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes = b"") -> None:
+        self._key = key
         self._reservations: list[Reservation] = []
 
     def add(self, reservation: Reservation) -> None:
@@ -66,13 +74,21 @@ class Handover:
         """Whether `wait` may take its time: a thread that must not wait leaves it to another."""
         return any(reservation.waits for reservation in self._reservations)
 
+    @property
+    def repeated(self) -> bool:
+        """Whether all of it had been put in by an earlier process, which did not live to say so."""
+        known = [one.repeated for one in self._reservations if one.repeated is not None]
+        return bool(known) and all(known)
+
     def append(self) -> None:
         """Append everywhere, without waiting."""
         appended = 0
         try:
             for reservation in self._reservations:
+                # A request may reach a queue on several ways, each time as something else.
+                origin = self._key + appended.to_bytes(2, "big") if self._key else b""
                 appended += 1  # one that fails has given its room back
-                reservation.append()
+                reservation.append(origin)
         finally:
             for reservation in self._reservations[appended:]:
                 reservation.cancel()
@@ -100,17 +116,17 @@ def hand_over(reservation: Reservation) -> None:
     if _running.handover is not None:
         _running.handover.add(reservation)
         return
-    reservation.append()
+    reservation.append(b"")
     reservation.wait()
 
 
 @contextmanager
-def handing_over() -> Iterator[Handover]:
+def handing_over(key: bytes = b"") -> Iterator[Handover]:
     """Open a handover for this thread: at the end everything is appended, or nothing if the body raises.
 
-    Nothing is waited for: that is `Handover.wait`.
+    `key`: 12 bytes that stand for the request when it comes again; b"": whatever comes is new. Nothing is waited for: that is `Handover.wait`.
     """
-    handover = _running.handover = Handover()
+    handover = _running.handover = Handover(key)
     try:
         yield handover
     except BaseException:

@@ -16,6 +16,7 @@ class Way:
     """
 
     waits = False
+    repeated = None
 
     def __init__(self, head: Consumer) -> None:
         self.head = head
@@ -34,8 +35,11 @@ class Way:
             if not self._passing:
                 self._changed.notify_all()
 
-    append = leave
     cancel = leave
+
+    def append(self, origin: bytes) -> None:
+        """It is through."""
+        self.leave()
 
     def wait(self) -> None:
         """Nothing to wait for."""

@@ -137,8 +137,18 @@ class SendingQueue(Protocol):
         """Give back what was reserved and is not going to be appended."""
         ...
 
-    def append_all(self, pieces: Sequence[Telemetry], /) -> int:
+    def find(self, origin: bytes, /) -> int | None:
+        """The sequence number of the record with this origin, if an earlier process took it less than a minute ago.
+
+        So a client that has had no answer, because that process ended, may send again what is here already. What
+        this process takes, its receivers remember.
+        """
+        ...
+
+    def append_all(self, pieces: Sequence[Telemetry], origins: Sequence[bytes] = (), /) -> int:
         """Append all or none of `pieces`, whose bytes the caller has reserved; uses the reservation up.
+
+        `origins`: 16 bytes for each piece that are the same when the request comes again, or nothing.
 
         Returns:
             The sequence number of the last one.
@@ -305,7 +315,10 @@ class MemoryQueue:
         with self._lock:
             self._reserved -= size
 
-    def append_all(self, pieces: Sequence[Telemetry], /) -> int:
+    def find(self, origin: bytes, /) -> int | None:
+        """There was no earlier process."""
+
+    def append_all(self, pieces: Sequence[Telemetry], origins: Sequence[bytes] = (), /) -> int:
         """See `SendingQueue`."""
         with self._lock:
             now = self._clock.monotonic()

@@ -82,6 +82,19 @@ def write_durably(path: Path, content: bytes) -> None:
     _sync_directory(path.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Have the disk confirm what is in a file.
+
+    Raises:
+        OSError: it did not.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def _sync_directory(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -163,8 +163,10 @@ class SegmentLog:
         """What `append_all` needs to know of the payloads: worked out before, while nobody waits for it."""
         return [payload_crc(data, self._directory.salt) for data in pieces]
 
-    def append_all(self, pieces: Sequence[Telemetry], crcs: Sequence[int], unix_nano: int) -> int:
-        """Append all or none; return the sequence number of the last.
+    def append_all(
+        self, pieces: Sequence[Telemetry], crcs: Sequence[int], unix_nano: int, origins: Sequence[bytes] = ()
+    ) -> int:
+        """Append all or none; return the sequence number of the last. `origins`: one for each piece, or none.
 
         Raises:
             RetryableError: the disk is full, or failed.
@@ -172,8 +174,10 @@ class SegmentLog:
         salt = self._directory.salt
         with self.state:
             buffers: list[bytes] = []
-            for sequence, (data, crc) in enumerate(zip(pieces, crcs, strict=True), self.last + 1):
-                buffers += (encode_record_header(data, sequence, unix_nano, crc, salt), data.payload)
+            each = zip(pieces, crcs, origins or [b""] * len(pieces), strict=True)
+            for sequence, (data, crc, origin) in enumerate(each, self.last + 1):
+                header = encode_record_header(data, sequence, unix_nano, crc, salt, origin)
+                buffers += (header, data.payload)
             try:
                 active = self._room_for(sum(map(len, buffers)))
                 self._write(active, buffers)
@@ -280,8 +284,12 @@ class SegmentLog:
                     self._syncing = False
                     self.state.notify_all()
 
+    def was_taken_back(self, sequence: int) -> bool:
+        """Whether the record is not in the queue any more, because a sync failed."""
+        return any(first <= sequence <= last for first, last in self._taken_back)
+
     def _is_durable(self, sequence: int) -> bool:
-        if any(first <= sequence <= last for first, last in self._taken_back):
+        if self.was_taken_back(sequence):
             raise RetryableError(
                 f"the disk of the sending queue in {self._directory.path} failed to keep the data",
                 reason="disk_failed",
@@ -359,17 +367,22 @@ class SegmentLog:
             self.items -= items
             self.size -= size
 
-    def delete(self, is_over: Callable[[Segment], bool]) -> list[Segment]:
-        """Delete the finished segments for which that is true; the newest stays: its name holds the next number."""
+    def delete(self, is_over: Callable[[Segment], bool], before: Callable[[], None]) -> list[Segment]:
+        """Delete the finished segments for which that is true; the newest stays: its name holds the next number.
+
+        `before` is called first, if there are any.
+        """
         with self.state:
             gone = [segment for segment in self.segments[:-1] if segment.sealed and is_over(segment)]
             if gone:
                 self.segments = [segment for segment in self.segments if segment not in gone]
+        if gone:
+            before()
         for segment in gone:
             segment.path.unlink(missing_ok=True)
         return gone
 
-    def delete_all(self, released: int) -> list[Segment]:
+    def delete_all(self, released: int, before: Callable[[], None]) -> list[Segment]:
         """Delete every segment, the newest too, if nothing was appended behind `released` and nothing is being synced.
 
         The caller has made durable that the next number is `released` + 1.
@@ -382,6 +395,7 @@ class SegmentLog:
                 os.close(fd)
             self._unsynced.clear()
             gone, self.segments = self.segments, []
+        before()
         for segment in gone:
             segment.path.unlink(missing_ok=True)
         return gone

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from collector.pipeline.queue_segment import (
-    RECORD_HEADER_SIZE,
     SEGMENT_HEADER_SIZE,
     Damage,
     Frame,
@@ -153,9 +152,7 @@ def examine(segment: Segment, end: int) -> Examination:
                 raw = b"" if one.reason == "unreadable" else reader.raw(one.offset, one.end - one.offset)
                 found.damages.append((one, raw))
             else:
-                found.frames.append(
-                    Frame(one.offset, one.end, one.sequence, one.items, one.size, one.unix_nano, None)
-                )
+                found.frames.append(replace(one, data=None))
     finally:
         reader.close()
     return found
@@ -197,7 +194,7 @@ def open_segment(base: int, path: Path, salt: int) -> Segment:
             if isinstance(one, Frame):
                 segment.add(one.sequence, one.items, one.size)
             elif one.sequence is not None and one.items is not None:  # its reader will count it as lost
-                segment.add(one.sequence, one.items, one.end - one.offset - RECORD_HEADER_SIZE)
+                segment.add(one.sequence, one.items, one.size or 0)
     finally:
         reader.close()
     return segment

@@ -1,7 +1,8 @@
 """One file of a queue on disk: how records lie in it, and how it is read when parts of it are damaged.
 
     segment = header  record*  [footer]
-    record  = magic version signal 0 items length sequence unix_nano crc(payload) crc(these fields)  payload
+    record  = magic version signal origin-length items length sequence unix_nano crc(payload) crc(these fields, origin)
+              origin  payload
     footer  = magic version records items bytes last crc        written when no more records will follow
 
 All integers are little-endian. CRC-32 as in zlib: it needs no further dependency and checks 2.9 GB/s where CRC-32C in
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -23,7 +24,9 @@ from zlib import crc32
 from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 
-VERSION: Final = 1
+VERSION: Final = 1  # of segments, footers, and of records without an origin
+ORIGIN_VERSION: Final = 2
+ORIGIN_SIZE: Final = 16  # says of which request a record is: see `SendingQueue.find`
 SUFFIX: Final = ".seg"
 
 _SEGMENT: Final = struct.Struct("<8sIIQ")  # magic, version, salt, base
@@ -54,6 +57,7 @@ class Frame:
     size: int
     unix_nano: int
     data: Telemetry | None
+    origin: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Damage:
     """A stretch of a file that holds no record that can be believed.
 
     `reason`: `torn` (the file ends inside of it), `corrupt`, `zero_filled`, `wrong_version` or `unreadable`.
-    `sequence` and `items` are known where the record's header is whole.
+    `sequence`, `items` and `size` are known where the record's header is whole.
     """
 
     offset: int
@@ -69,6 +73,7 @@ class Damage:
     reason: str
     sequence: int | None = None
     items: int | None = None
+    size: int | None = None
 
 
 @dataclass(slots=True)
@@ -131,12 +136,22 @@ def payload_crc(data: Telemetry, salt: int) -> int:
     return crc32(data.payload, salt)
 
 
-def encode_record_header(data: Telemetry, sequence: int, unix_nano: int, crc: int, salt: int) -> bytes:
+def encode_record_header(
+    data: Telemetry, sequence: int, unix_nano: int, crc: int, salt: int, origin: bytes = b""
+) -> bytes:
     """What goes before the payload; `crc` is its `payload_crc`."""
     fields = _RECORD.pack(
-        _RECORD_MAGIC, VERSION, _SIGNALS[data.signal], 0, data.items, data.size, sequence, unix_nano, crc
+        _RECORD_MAGIC,
+        ORIGIN_VERSION if origin else VERSION,
+        _SIGNALS[data.signal],
+        len(origin),
+        data.items,
+        data.size,
+        sequence,
+        unix_nano,
+        crc,
     )
-    return fields + _CRC.pack(crc32(fields, salt))
+    return fields + _CRC.pack(crc32(origin, crc32(fields, salt))) + origin
 
 
 def encode_footer(segment: Segment) -> bytes:
@@ -205,22 +220,21 @@ class SegmentReader:
         self._before = frame.sequence - 1
 
     def _at(self, offset: int, end: int, *, payload: bool) -> Frame | Damage:
-        header = self._header(offset, end, _WINDOW if payload else RECORD_HEADER_SIZE)
+        header = self._header(offset, end, _WINDOW if payload else RECORD_HEADER_SIZE + ORIGIN_SIZE)
         if header is None:
             return self._resynchronise(offset, end)
         signal, version, crc, frame = header
         if frame.end > end:
-            return Damage(offset, end, "torn", frame.sequence, frame.items)
-        if version != VERSION or signal is None:
-            return Damage(offset, frame.end, "wrong_version", frame.sequence, frame.items)
+            return Damage(offset, end, "torn", frame.sequence, frame.items, frame.size)
+        if version not in (VERSION, ORIGIN_VERSION) or signal is None:
+            return Damage(offset, frame.end, "wrong_version", frame.sequence, frame.items, frame.size)
         if not payload:
             return frame
-        body = self._bytes(offset + RECORD_HEADER_SIZE, frame.size, end)
+        body = self._bytes(frame.end - frame.size, frame.size, end)
         if len(body) < frame.size or crc32(body, self.segment.salt) != crc:
             reason = "corrupt" if any(body) else "zero_filled"
-            return Damage(offset, frame.end, reason, frame.sequence, frame.items)
-        data = Telemetry(signal, body, frame.items)
-        return Frame(offset, frame.end, frame.sequence, frame.items, frame.size, frame.unix_nano, data)
+            return Damage(offset, frame.end, reason, frame.sequence, frame.items, frame.size)
+        return replace(frame, data=Telemetry(signal, body, frame.items))
 
     def _header(self, offset: int, end: int, ahead: int) -> tuple[Signal | None, int, int, Frame] | None:
         """The header at `offset`, if there is one: signal, version, CRC of the payload, and the rest."""
@@ -228,14 +242,16 @@ class SegmentReader:
         if len(header) < RECORD_HEADER_SIZE or not header.startswith(_RECORD_MAGIC):
             return None
         (header_crc,) = _CRC.unpack_from(header, _RECORD.size)
-        if header_crc != crc32(header[: _RECORD.size], self.segment.salt):
+        _, version, signal, more, items, size, sequence, unix_nano, crc = _RECORD.unpack_from(header)
+        origin = self._bytes(offset + RECORD_HEADER_SIZE, more, end) if more else b""
+        if header_crc != crc32(origin, crc32(header[: _RECORD.size], self.segment.salt)):
             return None
-        _, version, signal, _, items, size, sequence, unix_nano, crc = _RECORD.unpack_from(header)
         if sequence <= self._before:
             # A file system may not clear the end of a file that a crash found it extending. Taken for a record, it
             # would turn the numbers back, and what follows would look as if the destination had it.
             return None
-        frame = Frame(offset, offset + RECORD_HEADER_SIZE + size, sequence, items, size, unix_nano, None)
+        start = offset + RECORD_HEADER_SIZE + more
+        frame = Frame(offset, start + size, sequence, items, size, unix_nano, None, origin)
         return _BY_NUMBER.get(signal), version, crc, frame
 
     def _resynchronise(self, offset: int, end: int) -> Damage:

@@ -153,13 +153,13 @@ class Sender:
 
         return split(data, self._limits.items_max)
 
-    def append(self, pieces: list[Telemetry], size: int) -> int:
+    def append(self, pieces: list[Telemetry], size: int, origins: list[bytes]) -> int:
         """Put in what has been reserved; return the last sequence number. For `_Reservation`."""
         with self._ledger:
             if self._phase is _Phase.CLOSED:
                 self._queue.cancel(size)
                 raise _shutting_down()
-            last = self._queue.append_all(pieces)
+            last = self._queue.append_all(pieces, origins)
             self._meters.enqueued.inc(sum(piece.items for piece in pieces))
         # The thread needs to know of the record it would read next, and that a batch is full. In between it
         # sleeps: waking it for every request would cost more than the request.
@@ -564,7 +564,7 @@ class _Entry:
 class _Reservation:
     """Room in a sender's queue: see `fanout.Reservation`."""
 
-    __slots__ = ("_ack", "_first", "_last", "_pieces", "_queue", "_sender", "_size", "waits")
+    __slots__ = ("_ack", "_first", "_last", "_pieces", "_queue", "_sender", "_size", "repeated", "waits")
 
     def __init__(
         self, sender: Sender, queue: SendingQueue, pieces: list[Telemetry], size: int, ack: Ack
@@ -575,12 +575,27 @@ class _Reservation:
         self._size = size
         self._ack = ack
         self._first = self._last = 0
+        self.repeated = False
         self.waits = ack == "stored" or (ack == "disk" and queue.durable)
 
-    def append(self) -> None:
-        self._last = self._sender.append(self._pieces, self._size)
-        self._first = self._last - len(self._pieces) + 1
-        self._pieces = []  # the request may be remembered for long, its bytes are the queue's
+    def append(self, origin: bytes) -> None:
+        pieces, self._pieces = (
+            self._pieces,
+            [],
+        )  # the request may be remembered for long, its bytes are the queue's
+        origins = [origin + number.to_bytes(2, "big") for number in range(len(pieces))] if origin else []
+        there = [found for one in origins if (found := self._queue.find(one)) is not None]
+        if there:  # an earlier process took them, if not all then those before a crash
+            new = [number for number, one in enumerate(origins) if self._queue.find(one) is None]
+            pieces, origins = [pieces[number] for number in new], [origins[number] for number in new]
+            size = sum(piece.size for piece in pieces)
+            self._queue.cancel(self._size - size)
+            self._size = size
+            self.repeated = not pieces
+        if pieces:
+            last = self._sender.append(pieces, self._size, origins)
+            there += [last - len(pieces) + 1, last]
+        self._first, self._last = min(there), max(there)
 
     def wait(self) -> None:
         if self._ack == "disk":

@@ -6,16 +6,19 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
+from tests.faults.generator import ACKED
 from tests.faults.load import Load
 from tests.faults.oracle import settled_books
 from tests.faults.outages import behind_a_proxy
 from tests.faults.outcome import Outcome
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage, caught_up, config, stable_ports
+from tests.support.daemon import Daemon
 from tests.support.destination import Destination
+from tests.support.eventually import eventually
 
 
 @contextmanager
@@ -64,6 +67,42 @@ def killed(stage: Stage, *, store: str, ack: str = "disk", share: float = 1.0) -
                 daemon.signal(signal.SIGKILL)
         outcome = last_life(stage, text, load, database)
     return outcome.but(note=f"{kills} kills, seed {seed}")
+
+
+def killed_before_answer(stage: Stage, *, store: str, runs: tuple[int, int], ack: str = "disk") -> Outcome:
+    """Between the moment in which a request is safe and its answer: clients send the same again to the next process."""
+    kills = stage.pick(*runs)
+    ports = stable_ports()
+    with ExitStack() as stack:
+        database = stack.enter_context(_destination(stage, store))
+        text = config(database, ports=ports, ack=ack, batch="{timeout: 50ms}")
+        proxies = [stack.enter_context(closing(Proxy(port))) for port in ports]
+        near = proxies[0].port, proxies[1].port
+        load = stack.enter_context(stage.load_at(near, clients=6, rate=600))
+        for _ in range(kills):
+            with stage.life(text) as daemon:
+                daemon.wait_until_ready()
+                load.wait_for(100)
+                for proxy in proxies:
+                    proxy.hold_answers.set()
+                _wait_for_requests(daemon, 4)
+                daemon.signal(signal.SIGKILL)
+                daemon.wait()
+            for proxy in proxies:
+                proxy.cut()
+                proxy.hold_answers.clear()
+        outcome = last_life(stage, text, load, database)
+        again = sum(request.silent > 0 and request.outcome == ACKED for request in load.requests)
+    short = [] if again >= 2 * kills else [f"only {again} requests came again"]
+    return outcome.but(*short, note=f"{kills} kills, {again} requests came again")
+
+
+def _wait_for_requests(daemon: Daemon, number: int) -> None:
+    before = daemon.metric("otelcol_receiver_requests", outcome="success")
+    eventually(
+        lambda: daemon.metric("otelcol_receiver_requests", outcome="success") >= before + number,
+        what="requests that are taken",
+    )
 
 
 def killed_after_commit(stage: Stage, *, runs: tuple[int, int] = (2, 30)) -> Outcome:
@@ -129,6 +168,10 @@ FAULTS: dict[str, Callable[[Stage], Outcome]] = {
     "kill-sqlite": partial(killed, store="sqlite", share=0.5),
     "kill-postgresql": partial(killed, store="postgresql", share=0.5),
     "kill-ack-stored": partial(killed, store="postgresql", ack="stored", share=0.1),
+    "kill-before-answer": partial(killed_before_answer, store="sqlite", runs=(4, 60)),
+    "kill-before-answer-stored": partial(
+        killed_before_answer, store="postgresql", runs=(2, 30), ack="stored"
+    ),
     "kill-after-commit": killed_after_commit,
     "sigterm": partial(terminated, when="up"),
     "sigterm-database-down": partial(terminated, when="down"),

@@ -41,6 +41,7 @@ class Proxy:
     """Passes bytes between its own `port` and a port of 127.0.0.1, as long as nothing else is asked for.
 
     `delay_s`: every piece waits so long. `rate`: bytes per second in each direction; 0: unlimited.
+    `hold_answers`: as long as it is set, nothing gets back to the client.
     """
 
     def __init__(self, upstream: int) -> None:
@@ -53,6 +54,7 @@ class Proxy:
         self._resume = threading.Event()
         self.delay_s = 0.0
         self.rate = 0
+        self.hold_answers = threading.Event()
         self.port = 0
         self._listener = self._listen()
 
@@ -107,6 +109,7 @@ class Proxy:
         """End everything."""
         self._stop_listening()
         self._swallow.clear()
+        self.hold_answers.clear()
         self._resume.set()
         self.cut()
 
@@ -207,6 +210,8 @@ class Proxy:
         return True
 
     def _from_server(self, link: _Link, data: bytes) -> bool:
+        while self.hold_answers.is_set():
+            time.sleep(0.01)
         if link.answer_is_lost:
             paused = self._plan == "pause-answer"
             self._done.set()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # How long a request on which we failed is remembered. Clients give up much sooner.
 _FAILURE_WINDOW_S: Final = 600.0
+_KEY_SIZE: Final = 12  # of a fingerprint, as queues keep it
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Intake:
         try:
             scanned = (scan_json if json else scan_protobuf)(signal, body, self._limits())
             items = scanned.telemetry.items
-            with handing_over() as handover:
+            with handing_over(key[:_KEY_SIZE] if key else b"") as handover:
                 if items:
                     self._consumers[signal].consume(scanned.telemetry)
         except TelemetryError:
@@ -142,6 +143,8 @@ class Intake:
             items = scanned.telemetry.items
             self._settings.meters.receiver_refused[signal].labels(self._name, transport).inc(items)
             raise
+        if handover.repeated:
+            return self._duplicate(signal, transport)
         self._count(signal, transport, scanned)
         return Taken(sum(scanned.rejected.values()), scanned.message)
 

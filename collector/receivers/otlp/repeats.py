@@ -1,4 +1,7 @@
-"""Requests that come again: because an answer got lost, or because we failed on them."""
+"""Requests that come again: because an answer got lost, or because we failed on them.
+
+What an earlier process took is known to the queues on disk: `SendingQueue.find`.
+"""
 
 from __future__ import annotations
 

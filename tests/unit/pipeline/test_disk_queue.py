@@ -201,7 +201,7 @@ def test_queue_skips_records_of_a_version_it_does_not_know(
     queue = opened(tmp_path)
     put(queue, b"old")
     with monkeypatch.context() as patched:
-        patched.setattr(queue_segment, "VERSION", 2)
+        patched.setattr(queue_segment, "VERSION", 3)
         put(queue, b"new")
     queue.close()
     losses: list[Loss] = []

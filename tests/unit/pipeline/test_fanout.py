@@ -104,11 +104,12 @@ class Step:
     """A reservation that writes down what becomes of it."""
 
     waits = True
+    repeated = False
 
     def __init__(self, name: str, done: list[str], *, fails: bool = False) -> None:
         self.name, self.done, self.fails = name, done, fails
 
-    def append(self) -> None:
+    def append(self, origin: bytes) -> None:
         self.done.append(f"append {self.name}")
         if self.fails:
             raise RetryableError("disk", reason="disk")
