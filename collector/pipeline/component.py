@@ -144,6 +144,19 @@ class TransactionalExporter(Protocol):
         ...
 
 
+@runtime_checkable
+class PreparingExporter(Protocol):
+    """An exporter that can do a part of its work on a batch before the batch's turn comes."""
+
+    def prepare(self, batch: Batch, /) -> None:
+        """Take note that `batch` is likely to follow the one that is exported next. Returns at once.
+
+        Called by the thread that calls `export`. Nothing is promised: another batch may come in its place, and what
+        is wrong with this one is for `export` to say.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Items that a destination will never take: `data`, of the record in place `record` of a batch.

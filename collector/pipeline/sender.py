@@ -27,6 +27,7 @@ from collector.pipeline.component import (
     Batch,
     Consumer,
     Exporter,
+    PreparingExporter,
     Refused,
     SalvagingExporter,
     Settings,
@@ -82,6 +83,7 @@ class Sender:
         self._clock = settings.clock
         self._log = settings.log.bind(otel_signal=signal.value)
         self._exporter = exporter
+        self._preparing = exporter if isinstance(exporter, PreparingExporter) else None
         self._signal = signal
         self._queue = queue
         self._retry = config.retry_on_failure
@@ -105,6 +107,7 @@ class Sender:
         # What only the sender's thread touches.
         self._position = queue.released
         self._work: deque[tuple[Record, ...]] = deque()  # the batch being sent, in parts if it was halved
+        self._ahead: tuple[Record, ...] = ()  # the batch after it, read already so that it can be prepared
         self._next_attempt_at: float | None = None
         self._bug_attempts = 0
         self._degraded = False
@@ -340,14 +343,16 @@ class Sender:
         queue = self._queue
         if not queue.items:
             return _IDLE_S
-        if self._phase is _Phase.RUNNING:
-            wait_s = self._limits.wait_s(queue.items, queue.size, queue.oldest_age_s())
-            if wait_s:
-                return wait_s
-        records = queue.read(self._position, self._limits)
+        records, self._ahead = self._ahead, ()
+        if not records or records[0].sequence != self._position + 1:
+            if self._phase is _Phase.RUNNING:
+                wait_s = self._limits.wait_s(queue.items, queue.size, queue.oldest_age_s())
+                if wait_s:
+                    return wait_s
+            records = tuple(queue.read(self._position, self._limits))
         if not records:
             return _IDLE_S
-        self._work.append(tuple(records))
+        self._work.append(records)
         self._backoff.reset()
         self._bug_attempts = 0
         return 0.0
@@ -397,13 +402,8 @@ class Sender:
 
     def _attempt(self, part: tuple[Record, ...]) -> None:
         """Make one attempt at `part`, and decide what becomes of it."""
-        batch = Batch(
-            self._signal,
-            tuple(record.data for record in part),
-            self._queue.id,
-            part[0].sequence - 1,
-            part[-1].sequence,
-        )
+        batch = self._batch(part)
+        self._look_ahead(batch)
         self._attempted = max(self._attempted, batch.end)
         self._first = False
         began = self._clock.monotonic()
@@ -432,6 +432,25 @@ class Sender:
                 batch.items, self._clock.monotonic() - began, self._clock.unix_nano() / 1e9
             )
             self._recovered()
+
+    def _batch(self, part: tuple[Record, ...]) -> Batch:
+        return Batch(
+            self._signal,
+            tuple(record.data for record in part),
+            self._queue.id,
+            part[0].sequence - 1,
+            part[-1].sequence,
+        )
+
+    def _look_ahead(self, batch: Batch) -> None:
+        """Have the batch after `batch` prepared, if there is a full one already."""
+        if self._preparing is None or len(self._work) > 1:
+            return
+        waiting = self._queue.items - batch.items, self._queue.size - batch.size
+        if not self._ahead and self._limits.full(*waiting):
+            self._ahead = tuple(self._queue.read(batch.end, self._limits))
+        if self._ahead:
+            self._preparing.prepare(self._batch(self._ahead))
 
     def _postpone(self, message: str, reason: str, retry_after_s: float | None) -> None:
         """Try again later, or give up if the configuration says so."""

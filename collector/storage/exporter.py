@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from collector.config.option import option
@@ -15,6 +16,7 @@ from collector.model.signal import Signal
 from collector.pipeline.component import Batch, CheckStep, Refused, Settings, StartError, State, Thread
 from collector.pipeline.sender_config import SenderConfig
 from collector.storage.encoding import payload_encoder
+from collector.storage.encoding_ahead import EncodingAhead
 from collector.storage.salvage import write_what_goes
 from collector.storage.store import PositionError, SchemaError, Store
 from collector.storage.tables import SIGNAL_OF
@@ -64,7 +66,7 @@ class StoreConfig(SenderConfig):
 
 
 class StoreExporter:
-    """An `Exporter` and `TransactionalExporter` over a `store`.
+    """An `Exporter`, `TransactionalExporter` and `PreparingExporter` over a `store`.
 
     A thread of its own brings the store into a state in which it can be written to, as soon as that is possible,
     and applies retention. `migrate`: create and upgrade the tables, else wait until somebody has.
@@ -96,7 +98,12 @@ class StoreExporter:
         self._take_deleted = take_deleted
         self._upkeep = upkeep or (self._apply_retention if retention_s else None)
         self._rest = rest
-        self._encoders = {signal: payload_encoder(signal) for signal in Signal}
+        self._encoders = {
+            signal: EncodingAhead(
+                payload_encoder(signal), partial(settings.spawn, f"{settings.id}/{signal.value} encode")
+            )
+            for signal in Signal
+        }
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -124,17 +131,22 @@ class StoreExporter:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        for encoder in self._encoders.values():
+            encoder.stop()
         self.store.close()
 
     def export(self, batch: Batch, /) -> None:
         """See `Exporter`. What is stored already is delivered."""
-        encoded = self._encoders[batch.signal].encode([record.payload for record in batch.records])
+        encoder = self._encoders[batch.signal]
+        encoded = encoder.encode(batch)
+        if encoded.omission is None or not encoded.dimensions:
+            encoder.begin()  # else the next batch would hold the same dimensions, which are not confirmed yet
         with self._attempt("write"):
             self.store.write(encoded, queue_id=batch.queue_id, start=batch.start, end=batch.end)
 
     def salvage(self, batch: Batch, set_aside: Callable[[Sequence[Refused]], None], /) -> None:
         """See `SalvagingExporter`."""
-        encode = self._encoders[batch.signal].encode
+        encode = self._encoders[batch.signal].encode_payloads
         with (
             self._attempt("salvage"),
             self.store.parts(queue_id=batch.queue_id, start=batch.start, end=batch.end) as write,
@@ -160,6 +172,10 @@ class StoreExporter:
         if self._take_deleted is not None:
             for signal, count in self._take_deleted().items():
                 self._count_deleted(signal, count, "bound")
+
+    def prepare(self, batch: Batch, /) -> None:
+        """See `PreparingExporter`."""
+        self._encoders[batch.signal].expect(batch)
 
     def position(self, queue_id: UUID, /) -> int | None:
         """See `TransactionalExporter`."""

@@ -9,6 +9,7 @@ what was stored is in doubt, the batch is the reference encoder's as a whole. So
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +73,8 @@ class NativeEncoder:
         self._tables = FACTS_OF[signal]
         self._series_id = series_id
         self._describe = Describe(signal, series_id)
+        # One batch may be encoded while another is written: what is believed of the store changes only in between.
+        self._lock = threading.Lock()
         self._core = Encoder(
             self._describe,
             signal.value,
@@ -89,7 +92,10 @@ class NativeEncoder:
         """See `PayloadEncoder`."""
         kept = tuple(payloads)
         try:
-            rows, resources, scopes, series = self._core.encode(kept)
+            with self._lock:
+                rows, resources, scopes, series = self._core.encode(kept)
+                given = bool(resources or scopes or series)
+                omission = _Omission(self, kept, self._core.batch, self._core.believed, given=given)
         except (UnusualError, DecodeError, UnicodeDecodeError, PermanentError):
             return self.encode_by_reference(kept)
         facts = {table: rows for table, rows in zip(self._tables, rows, strict=True) if rows is not None}
@@ -99,8 +105,18 @@ class NativeEncoder:
             items=sum(map(len, facts.values())),
             dimensions={table: rows for table, rows in dimensions.items() if rows},
             facts=facts,
-            omission=_Omission(self, self._core, kept),
+            omission=omission,
         )
+
+    def confirm(self, token: object, batch: int) -> None:
+        """The dimensions of batch number `batch` are stored. Of no effect if another one has been begun since."""
+        with self._lock:
+            self._core.confirm(token, batch)
+
+    def forget(self) -> None:
+        """Believe nothing to be stored any more."""
+        with self._lock:
+            self._core.forget()
 
     def encode_by_reference(self, payloads: Sequence[bytes]) -> Encoded:
         """The same by the reference encoder; nothing is left out."""
@@ -108,20 +124,30 @@ class NativeEncoder:
 
 
 class _Omission:
-    """See `rows.Omission`."""
+    """See `rows.Omission`. `given`: there are dimensions that can be confirmed."""
 
-    def __init__(self, encoder: NativeEncoder, core: Encoder, payloads: tuple[bytes, ...]) -> None:
+    def __init__(
+        self,
+        encoder: NativeEncoder,
+        payloads: tuple[bytes, ...],
+        batch: int,
+        believed: object | None,
+        *,
+        given: bool,
+    ) -> None:
         self._encoder = encoder
-        self._core = core
         self._payloads = payloads
-        self._batch = core.batch
-        self.believed = core.believed
+        self._batch = batch
+        self._given = given
+        self.believed = believed
 
     def confirm(self, token: object) -> None:
-        self._core.confirm(token, self._batch)
+        # Else there is nothing to say, and the encoder, at work on the next batch, would be waited for.
+        if self._given or token is not self.believed:
+            self._encoder.confirm(token, self._batch)
 
     def complete(self) -> Encoded:
-        self._core.forget()
+        self._encoder.forget()
         return self._encoder.encode_by_reference(self._payloads)
 
 

@@ -163,6 +163,23 @@ class RecordingExporter:
         return [body for batch in self.batches for record in batch.records for body in bodies(record)]
 
 
+class PreparingExporter(RecordingExporter):
+    """An exporter that notes what it was asked to prepare, as (start, end], and where it exported in between."""
+
+    def __init__(self, behaviour: Callable[[Batch], None] = lambda batch: None) -> None:
+        super().__init__(behaviour)
+        self.calls: list[tuple[str, int, int]] = []
+
+    def prepare(self, batch: Batch, /) -> None:
+        """See `pipeline.component.PreparingExporter`."""
+        self.calls.append(("prepare", batch.start, batch.end))
+
+    def export(self, batch: Batch, /) -> None:
+        """See `Exporter`."""
+        self.calls.append(("export", batch.start, batch.end))
+        super().export(batch)
+
+
 class PositionedExporter(RecordingExporter):
     """An exporter whose destination stores the position with the batch, as a database does.
 

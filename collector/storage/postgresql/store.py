@@ -7,7 +7,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
@@ -45,6 +45,9 @@ _AHEAD_INTERVALS: Final = 2
 _MICROSECONDS: Final = 1_000_000
 # A server that is slow says so itself, by its statement_timeout; who waits longer than that waits for nobody.
 _PATIENCE_BEYOND_S: Final = 5.0
+
+# See `Arrival.steps`.
+_Steps: TypeAlias = list[tuple[Table, Mapping[str, str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +172,15 @@ class PostgresqlStore:
             encoded = self._write_dimensions(connection, encoded)
             if layout is Layout.PARTITIONS:
                 self._make_room(connection, encoded)
+            settings, steps = self._settings(), _steps(arrival, encoded)
+            if steps:  # the parameters of the first table are set with those of the transaction
+                (first, parameters), *others = steps
+                settings.update(parameters)
+                steps = [(first, {}), *others]
             with connection.transaction():
-                writing.set_local(connection, self._settings())
-                stored = writing.lock_position(connection, self.options.schema, queue_id)
-                if not must_write(stored, queue_id=queue_id, start=start, end=end):
+                if not self._advance(connection, queue_id, start, end, settings):
                     return False
-                self._copy_facts(connection, arrival, encoded)
-                self._put_position(connection, queue_id, stored, end)
+                self._copy_facts(connection, steps, encoded)
         return True
 
     @contextlib.contextmanager
@@ -194,7 +199,7 @@ class PostgresqlStore:
                     if layout is Layout.PARTITIONS:
                         self._make_room(connection, encoded)
                     with connection.transaction():
-                        self._copy_facts(connection, arrival, encoded)
+                        self._copy_facts(connection, _steps(arrival, encoded), encoded)
                 except psycopg.Error as error:
                     raise classify(error) from error
 
@@ -343,6 +348,23 @@ class PostgresqlStore:
     def _patience_s(self) -> float:
         return self.options.write_timeout_s + _PATIENCE_BEYOND_S
 
+    def _advance(
+        self, connection: Connection, queue_id: UUID, start: int, end: int, settings: Mapping[str, str]
+    ) -> bool:
+        """Begin a transaction that writes facts: its parameters, and the position. False: they are stored already.
+
+        The position comes first because then, as a rule, one round trip does it all.
+        """
+        name = self.options.schema
+        if writing.advance_position(connection, name, queue_id, start, end, settings):
+            return True
+        writing.set_local(connection, settings)
+        stored = writing.lock_position(connection, name, queue_id)
+        if not must_write(stored, queue_id=queue_id, start=start, end=end):
+            return False
+        self._put_position(connection, queue_id, stored, end)
+        return True
+
     def _settings(self) -> dict[str, str]:
         """Server parameters of the transaction that writes facts."""
         settings = {"statement_timeout": f"{round(self.options.write_timeout_s * 1000)}ms"}
@@ -397,9 +419,8 @@ class PostgresqlStore:
 
         return self._dimensions.write(encoded, insert)
 
-    def _copy_facts(self, connection: Connection, arrival: Arrival, encoded: Encoded) -> None:
-        counts = {table: len(rows) for table, rows in encoded.facts.items()}
-        for table, parameters in arrival.steps(counts):
+    def _copy_facts(self, connection: Connection, steps: _Steps, encoded: Encoded) -> None:
+        for table, parameters in steps:
             writing.set_local(connection, parameters)
             writing.copy_facts(connection, self.options.schema, table, encoded.facts[table])
 
@@ -435,3 +456,7 @@ class PostgresqlStore:
                 after = create_partitions(connection, self.options.schema, table, times, interval)
                 made.append(f"{table.name}: {len(after) - len(partitions)} partitions made")
         return made
+
+
+def _steps(arrival: Arrival, encoded: Encoded) -> _Steps:
+    return arrival.steps({table: len(rows) for table, rows in encoded.facts.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,9 +29,7 @@ _TYPES: Final = {
 def set_local(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set server parameters for this transaction: never for the session, which a pooler may share."""
     if settings:
-        calls = sql.SQL(", ").join([sql.SQL("set_config(%s, %s, true)")] * len(settings))
-        pairs = [word for setting in settings.items() for word in setting]
-        connection.execute(sql.SQL("SELECT {}").format(calls), pairs)
+        connection.execute(sql.SQL("SELECT {}").format(_set_config(len(settings))), _words(settings))
 
 
 def insert_dimensions(
@@ -59,14 +58,15 @@ def insert_dimensions(
     return {series_id: digest.bytes for series_id, digest in found}
 
 
-def copy_statement(schema: str, table: Table) -> sql.Composed:
+@cache
+def copy_statement(schema: str, table: Table) -> bytes:
     """The COPY that takes what `copy_pieces` makes."""
     return compose(
         "COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)",
         schema,
         table=table,
         columns=sql.SQL(", ").join(map(sql.Identifier, table.column_names)),
-    )
+    ).as_bytes()
 
 
 def copy_facts(connection: Connection, schema: str, table: Table, rows: Sequence[Row]) -> None:
@@ -75,6 +75,17 @@ def copy_facts(connection: Connection, schema: str, table: Table, rows: Sequence
     with connection.cursor() as cursor, cursor.copy(copy_statement(schema, table)) as copy:
         for piece in pieces:
             copy.write(piece)
+
+
+def advance_position(
+    connection: Connection, schema: str, queue_id: UUID, start: int, end: int, settings: Mapping[str, str]
+) -> bool:
+    """Store `end` and `set_local` the settings, in one round trip, if the queue's position is `start`.
+
+    False: it is not, and nothing was done. Nobody else changes the position before the transaction ends.
+    """
+    statement = _advance_statement(schema, len(settings))
+    return connection.execute(statement, [end, queue_id, start, *_words(settings)]).rowcount == 1
 
 
 def lock_position(connection: Connection, schema: str, queue_id: UUID) -> int | None:
@@ -101,6 +112,25 @@ def put_position(connection: Connection, schema: str, queue_id: UUID, before: in
         table=POSITIONS,
     )
     return connection.execute(statement, (end, queue_id, before)).rowcount == 1
+
+
+@cache
+def _advance_statement(schema: str, settings: int) -> bytes:
+    return compose(
+        "UPDATE {table} SET position = %s, updated_at = now() WHERE queue_id = %s AND position = %s "
+        "RETURNING {set_config}",
+        schema,
+        table=POSITIONS,
+        set_config=_set_config(settings),
+    ).as_bytes()
+
+
+def _set_config(settings: int) -> sql.Composed:
+    return sql.SQL(", ").join([sql.SQL("set_config(%s, %s, true)")] * settings)
+
+
+def _words(settings: Mapping[str, str]) -> list[str]:
+    return [word for setting in settings.items() for word in setting]
 
 
 def _insert_statement(schema: str, table: Table) -> sql.Composed:

@@ -21,6 +21,7 @@ from collector.pipeline.sender_config import RetryConfig, SenderConfig, SendingQ
 from tests.support.components import (
     House,
     PositionedExporter,
+    PreparingExporter,
     RecordingExporter,
     bodies,
     logs,
@@ -130,6 +131,60 @@ def test_sender_sends_a_full_batch_at_once() -> None:
     test.turn_until_quiet()
     assert [*"abcd"] == exporter.delivered()
     assert test.queue.items == 2
+
+
+def test_the_next_batch_is_prepared_if_it_is_full() -> None:
+    """While one is exported. One ahead and no more, and nothing that may still grow."""
+    exporter = PreparingExporter()
+    test = bench(exporter, limits=BatchLimits(items_min=2, interval_s=9.0))
+    for body in "abcde":
+        test.sender.consume(logs(body))
+    assert test.turn_until_quiet() == 9.0
+    assert exporter.calls == [("prepare", 2, 4), ("export", 0, 2), ("export", 2, 4)]
+    assert exporter.delivered() == [*"abcd"]
+
+
+def test_what_was_prepared_is_exported_as_it_was() -> None:
+    """Also when the batch before it fails, is tried again, and more arrives meanwhile."""
+    exporter = PreparingExporter(away)
+    test = bench(exporter, limits=BatchLimits(items_min=2, items_max=3, interval_s=0.0))
+    for body in "abcd":
+        test.sender.consume(logs(body))
+    test.turn_until_quiet()
+    exporter.behaviour = lambda batch: None
+    test.sender.consume(logs("e"))
+    test.clock.advance(60.0)
+    test.turn_until_quiet()
+    assert exporter.delivered() == [*"abcde"]
+    assert [(batch.start, batch.end) for batch in exporter.batches] == [(0, 2), (2, 4), (4, 5)]
+    assert test.counts() == {"enqueued": 5, "sent": 5}
+
+
+def test_nothing_is_prepared_while_a_batch_is_in_parts() -> None:
+    """The next batch is not what comes next then. It comes later, whole."""
+    exporter = PreparingExporter(refusing("b"))
+    test = bench(exporter, limits=BatchLimits(items_min=2, items_max=2, interval_s=0.0))
+    for body in "abcd":
+        test.sender.consume(logs(body))
+    test.turn_until_quiet()
+    assert exporter.delivered() == [*"acd"]
+    assert exporter.calls[:3] == [("prepare", 2, 4), ("export", 0, 2), ("export", 0, 1)]
+    assert exporter.calls[-1] == ("export", 2, 4)
+
+
+def test_what_was_prepared_and_is_stored_already_is_left_out() -> None:
+    """The destination turns out to hold more than was thought: the sender goes on from there."""
+    exporter = PositionedExporter(away)
+    exporter.prepare = lambda batch: None  # type: ignore[attr-defined]
+    test = bench(exporter, limits=BatchLimits(items_min=2, items_max=2, interval_s=0.0))
+    for body in "abcdef":
+        test.sender.consume(logs(body))
+    test.sender.turn()
+    exporter.behaviour = lambda batch: None
+    exporter.positions[test.queue.id] = 2
+    test.clock.advance(60.0)
+    test.turn_until_quiet()
+    assert exporter.delivered() == [*"cdef"]
 
 
 def test_sender_numbers_batches_by_positions() -> None:

@@ -228,3 +228,30 @@ def test_retention_of_0_keeps_for_ever() -> None:
     """Signals without an age are not looked at."""
     config = SqliteRetentionConfig(traces=Duration(0))
     assert config.ages_s() == {Signal.METRICS: 90 * DAY_S, Signal.LOGS: 30 * DAY_S}
+
+
+def test_what_is_encoded_ahead_is_stored_as_ever(
+    exporters: list[StoreExporter], house: House, path: Path
+) -> None:
+    """With all its dimensions, also where the database has become another one since it was encoded."""
+    exporter = make(exporters, house, path)
+    exporter.start()
+    requests = [samples.metrics(service) for service in "aabbbb"]
+    first = batch(Signal.METRICS, requests[0])
+    batches = [
+        Batch(first.signal, batch(first.signal, request).records, first.queue_id, number, number + 1)
+        for number, request in enumerate(requests)
+    ]
+    for number, one in enumerate(batches):
+        if number == 4:
+            assert serialized(Signal.METRICS, requests[:4]) == serialized(
+                Signal.METRICS, [read_back(exporter.store, Signal.METRICS)]
+            )
+            path.unlink()
+            exporter.store.migrate()
+        for following in batches[number + 1 : number + 2]:
+            exporter.prepare(following)
+        exporter.export(one)
+    stored = [read_back(exporter.store, Signal.METRICS)]
+    assert serialized(Signal.METRICS, requests[4:]) == serialized(Signal.METRICS, stored)
+    assert any(thread.name.endswith("encode") for thread in house.threads)
