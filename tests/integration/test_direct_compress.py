@@ -414,8 +414,11 @@ def test_writers_are_not_held_up_by_jobs(timescaledb_url: str, store: Postgresql
         with closing(_store(timescaledb_url)) as own:
             while not done.is_set():
                 for table in (SPANS, NUMBER_POINTS):
-                    # Two jobs may get in each other's way; TimescaleDB's scheduler runs the loser again.
-                    with contextlib.suppress(errors.DeadlockDetected, errors.InternalError_):
+                    # Two jobs may get in each other's way; TimescaleDB's scheduler runs the loser again. A chunk that
+                    # is dropped under it is an error of the job's own, or of the chunk alone and DataException.
+                    with contextlib.suppress(
+                        errors.DeadlockDetected, errors.InternalError_, errors.DataException
+                    ):
                         run_job(own, "compression", table.name)
 
     def expire() -> None:
@@ -435,6 +438,8 @@ def test_writers_are_not_held_up_by_jobs(timescaledb_url: str, store: Postgresql
         thread.join(60)
         assert not thread.is_alive(), "a job hangs"
     assert [repr(problem.__cause__ or problem) for problem in problems] == []
+    for table in (SPANS, NUMBER_POINTS):
+        run_job(store, "compression", table.name)  # alone, it has nothing to complain of
     expected = [("a", batches * 100), ("b", batches * 100)]
     assert store.query("SELECT service_name, count(*) FROM spans GROUP BY 1 ORDER BY 1").rows == expected
     current = "SELECT metric, count(*) FROM metrics WHERE metric NOT LIKE 'old%' GROUP BY 1 ORDER BY 1"
