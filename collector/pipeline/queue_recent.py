@@ -99,10 +99,13 @@ class Recent:
 
 
 def _frames(segment: Segment) -> Iterable[Frame]:
-    """The whole records of a segment."""
+    """The records of a segment, by their headers: payloads may be large, and were on the disk when it was finished.
+
+    The newest of a process that crashed has been read as a whole, and cut behind its last whole record.
+    """
     reader = SegmentReader(segment)
     try:
-        while (found := reader.next(segment.end, payload=True)) is not None:
+        while (found := reader.next(segment.end, payload=False)) is not None:
             if isinstance(found, Frame):
                 yield found
     finally:
