@@ -104,16 +104,16 @@ def elements(
     if ratios is None:
         return [() for _ in shares]
     left = iter(ratios)
+    units = {name: Unit.parse(config.unit) for name, config in split_config.elements.items()}
     found = []
     for _, share in shares:
         details = []
         for name in share.weights:
             ratio = from_scaled(next(left), RATIO_SCALE)
-            config = split_config.elements.get(name)
-            if config is None:
+            unit = units.get(name)
+            if unit is None:
                 details.append(AllocationElement(ratio=ratio))
                 continue
-            unit = Unit.parse(config.unit)
             quantity = rounded(unit.quantity(Fraction(share.amounts.get(name, 0), _BASE)), _QUANTITY_SCALE)
             details.append(AllocationElement(ratio=ratio, usage_unit=unit.text, usage_quantity=quantity))
         found.append(tuple(details))

@@ -126,7 +126,7 @@ def _put(cls: type, name: str) -> _Put:
 
 # Fields as they are declared: the modules say `from __future__ import annotations`, so types are texts.
 _TYPES: Final[dict[type, dict[str, str]]] = {
-    cls: {item.name: str(item.type) for item in fields(cls)}
+    cls: {item.name: str(item.type) for item in fields(cls) if item.init}
     for cls in (CostAttributionRecord, Charge, Amounts, Subject, AllocationElement)
 }
 _ENUMS: Final[dict[str, type[IntEnum]]] = {

@@ -17,11 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import IntEnum
+from operator import attrgetter
 from typing import Final
 
 from collector.cost.amount import AmountError, checked
 from collector.cost.currency import check_currency
-from collector.cost.identity import ID_SIZE, canonical
+from collector.cost.identity import ID_SIZE, Part, canonical
 
 TRACE_ID_SIZE: Final = 16
 SPAN_ID_SIZE: Final = 8
@@ -239,18 +240,21 @@ class Subject:
     labels: Mapping[str, str] = field(default_factory=dict)
     resource_id: str = ""  # FOCUS AllocatedResourceId where a bill gave it
     resource_name: str = ""
+    # A binary form that two subjects share only if they are equal: for ids, and to order them.
+    key: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_id(self.trace_id, TRACE_ID_SIZE, "subject.trace_id")
         _check_id(self.span_id, SPAN_ID_SIZE, "subject.span_id")
+        parts: list[Part] = [int(self.kind)]
+        for name, value in zip(SUBJECT_FIELDS, _values(self), strict=True):
+            if value:
+                parts += (name, value)
+        object.__setattr__(self, "key", canonical(parts))
 
-    @property
-    def key(self) -> bytes:
-        """A binary form that two subjects share only if they are equal: for ids, and to order them."""
-        return canonical(getattr(self, name) for name in _SUBJECT_FIELDS)
 
-
-_SUBJECT_FIELDS: Final = tuple(item.name for item in fields(Subject))
+SUBJECT_FIELDS: Final = tuple(item.name for item in fields(Subject) if item.init and item.name != "kind")
+_values: Final = attrgetter(*SUBJECT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
+from typing import Any, Final
 
 from collector.cost.identity import Part, identify
 from collector.cost.record import (
@@ -15,7 +16,7 @@ from collector.cost.record import (
     Subject,
 )
 
-_NO_ID = bytes(16)
+_NOBODY_YET: Final = Subject()
 
 
 def origin_row(
@@ -42,18 +43,16 @@ def origin_row(
     """
     period = charge.charge_period
     origin_id = identify("origin", (*identity, period.start_unix_nano, period.end_unix_nano))
-    return _named(
-        CostAttributionRecord(
-            record_id=_NO_ID,
-            origin_id=origin_id,
-            level=Level.ORIGIN,
-            charge=charge,
-            amounts=amounts,
-            source=source,
-            rule_id=rule_id,
-            rule_version=rule_version,
-            recorded_unix_nano=recorded_unix_nano,
-        )
+    return _record(
+        origin_id=origin_id,
+        level=Level.ORIGIN,
+        charge=charge,
+        amounts=amounts,
+        source=source,
+        subject=_NOBODY_YET,
+        rule_id=rule_id,
+        rule_version=rule_version,
+        recorded_unix_nano=recorded_unix_nano,
     )
 
 
@@ -68,28 +67,25 @@ def part_row(
     elements: tuple[AllocationElement, ...] = (),
 ) -> CostAttributionRecord:
     """Return the record of a part of `parent`: one level further, with the same charge."""
-    return _named(
-        CostAttributionRecord(
-            record_id=_NO_ID,
-            origin_id=parent.origin_id,
-            parent_record_id=parent.record_id,
-            level=Level(parent.level + 1),
-            charge=parent.charge,
-            amounts=amounts,
-            source=parent.source,
-            subject=subject,
-            allocated_method_id=method_id,
-            allocated_elements=elements,
-            rule_id=rule_id,
-            rule_version=rule_version,
-            recorded_unix_nano=parent.recorded_unix_nano,
-        )
+    return _record(
+        origin_id=parent.origin_id,
+        parent_record_id=parent.record_id,
+        level=Level(parent.level + 1),
+        charge=parent.charge,
+        amounts=amounts,
+        source=parent.source,
+        subject=subject,
+        allocated_method_id=method_id,
+        allocated_elements=elements,
+        rule_id=rule_id,
+        rule_version=rule_version,
+        recorded_unix_nano=parent.recorded_unix_nano,
     )
 
 
 def revised(record: CostAttributionRecord, revision: int, parent_record_id: bytes) -> CostAttributionRecord:
     """Return `record` as a later revision, under the revision of its parent that then holds."""
-    return _named(replace(record, revision=revision, parent_record_id=parent_record_id))
+    return _changed(record, revision=revision, parent_record_id=parent_record_id)
 
 
 def corrected(
@@ -102,31 +98,69 @@ def corrected(
     number: int,
 ) -> CostAttributionRecord:
     """Return the `number`-th correction of `corrects` (or of nothing, for a new subject), like `record` but for that."""
-    return _named(
-        replace(
-            record,
-            amounts=amounts,
-            charge=charge,
-            corrects_record_id=corrects,
-            parent_record_id=parent,
-            revision=number,
-        )
+    return _changed(
+        record,
+        amounts=amounts,
+        charge=charge,
+        corrects_record_id=corrects,
+        parent_record_id=parent,
+        revision=number,
+        allocated_elements=(),  # they are of the whole, of which this is no part
     )
 
 
-def _named(record: CostAttributionRecord) -> CostAttributionRecord:
-    period = record.charge.charge_period
+def _record(
+    *,
+    origin_id: bytes,
+    level: Level,
+    charge: Charge,
+    amounts: Amounts,
+    source: CostSource,
+    subject: Subject,
+    parent_record_id: bytes = b"",
+    corrects_record_id: bytes = b"",
+    revision: int = 0,
+    allocated_method_id: str = "",
+    allocated_elements: tuple[AllocationElement, ...] = (),
+    rule_id: str,
+    rule_version: int,
+    recorded_unix_nano: int,
+) -> CostAttributionRecord:
+    """Return a record with the id that follows from the rest of it. Neither amounts nor the time are in it."""
     parts: tuple[Part, ...] = (
-        record.origin_id,
-        record.rule_id,
-        record.rule_version,
-        int(record.level),
-        record.subject.key,
-        period.start_unix_nano,
-        period.end_unix_nano,
-        record.parent_record_id,
-        int(record.charge.charge_class),
-        record.corrects_record_id,
-        record.revision,
+        origin_id,
+        rule_id,
+        rule_version,
+        int(level),
+        subject.key,
+        charge.charge_period.start_unix_nano,
+        charge.charge_period.end_unix_nano,
+        parent_record_id,
+        int(charge.charge_class),
+        corrects_record_id,
+        revision,
     )
-    return replace(record, record_id=identify("record", parts))
+    return CostAttributionRecord(
+        record_id=identify("record", parts),
+        origin_id=origin_id,
+        level=level,
+        charge=charge,
+        amounts=amounts,
+        source=source,
+        subject=subject,
+        parent_record_id=parent_record_id,
+        corrects_record_id=corrects_record_id,
+        revision=revision,
+        allocated_method_id=allocated_method_id,
+        allocated_elements=allocated_elements,
+        rule_id=rule_id,
+        rule_version=rule_version,
+        recorded_unix_nano=recorded_unix_nano,
+    )
+
+
+_FIELDS: Final = tuple(item.name for item in fields(CostAttributionRecord) if item.name != "record_id")
+
+
+def _changed(record: CostAttributionRecord, **changes: Any) -> CostAttributionRecord:
+    return _record(**{name: getattr(record, name) for name in _FIELDS} | changes)

@@ -124,5 +124,7 @@ def records(draw: st.DrawFn) -> CostAttributionRecord:
 
 def _texts(draw: st.DrawFn, cls: type[Charge] | type[Subject]) -> dict[str, str]:
     """Draw all fields of a class that are texts."""
-    names = [name for name, field in cls.__dataclass_fields__.items() if str(field.type) == "str"]
+    names = [
+        name for name, field in cls.__dataclass_fields__.items() if str(field.type) == "str" and field.init
+    ]
     return {name: draw(texts) for name in names if name != "billing_currency"}
