@@ -165,10 +165,8 @@ def _matching(run: Run, rule: RuleConfig, origin: OriginConfig) -> list[CostAttr
             continue
         if not globs.match(_columns(record.charge)):
             continue
-        if record.charge.charge_period != run.usage.period:
-            run.findings.add(rule.id, FindingKind.OTHER_PERIOD, record.charge.resource_id)
-            continue
-        found.append(record)
+        if record.charge.charge_period == run.usage.period:
+            found.append(record)
     return sorted(found, key=lambda record: record.record_id)
 
 
@@ -176,6 +174,10 @@ def _bill_charges(run: Run, rule: RuleConfig, seen: set[str]) -> list[CostAttrib
     """Return charges of things of which there is no telemetry: all of it is idle."""
     if rule.origin is None:
         return []
+    globs = Globs(rule.origin.bill)
+    for record in run.usage.charges:
+        if record.charge.charge_period != run.usage.period and globs.match(_columns(record.charge)):
+            run.findings.add(rule.id, FindingKind.OTHER_PERIOD, record.charge.resource_id)
     left = [record for record in _matching(run, rule, rule.origin) if record.charge.resource_id not in seen]
     run.divided.update(record.record_id for record in left)
     run.records += left
