@@ -22,7 +22,7 @@ DAY = 86_400 * SECOND
 
 
 def nano(*time: int) -> int:
-    return int(datetime(*time, tzinfo=UTC).timestamp()) * SECOND  # type: ignore[arg-type]  # year, month, day are given
+    return int(datetime(*time, tzinfo=UTC).timestamp()) * SECOND  # type: ignore[arg-type, misc]  # year, month, day are given
 
 
 def ask(records: list[CostAttributionRecord], **parameters: str) -> list[dict[str, Any]]:
