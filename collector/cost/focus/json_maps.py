@@ -38,6 +38,7 @@ def write_map(mapping: Mapping[str, str], *, sku: bool = False) -> str:
     return "{" + ",".join(parts) + "}"
 
 
+@lru_cache(maxsize=4096)
 def quoted(text: str) -> str:
     """A JSON string."""
     return json.dumps(text, ensure_ascii=False)

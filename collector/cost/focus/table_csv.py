@@ -11,7 +11,6 @@ from typing import BinaryIO, Final
 from collector.cost.focus.table import FileError, Note, Table, TableLimits
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_QUOTED_EMPTY: Final = re.compile(r'(?:\A|,)""(?=,|\r?\n?\Z)')
 _QUOTED_FIELD: Final = re.compile(r'(?:\A|(?<=,))"(?:[^"]|"")*"')
 _OPEN_QUOTE: Final = re.compile(r'(?:\A|,)"')
 
@@ -75,7 +74,7 @@ class _Records:
                     self._note("blank-line", "", self._start)
                     continue
                 row: list[str | None] = [value or None for value in values]
-                if '""' in self._text and _QUOTED_EMPTY.search(self._text):
+                if _may_hold_empty(self._text):
                     _mark_empty(self._text, row)
                 yield self._start, row
         except csv.Error as error:
@@ -145,6 +144,16 @@ def _is_open(chunk: bytes) -> bool:
     """Whether a field begins with a quote that nothing closes; a quote within a bare field opens nothing."""
     rest = _QUOTED_FIELD.sub("", chunk.decode(errors="replace"))
     return _OPEN_QUOTE.search(rest) is not None
+
+
+def _may_hold_empty(text: str) -> bool:
+    """Whether there may be a quoted empty field; a quoted text may look like it."""
+    return (
+        ',"",' in text
+        or text.startswith('"",')
+        or text.rstrip("\r\n").endswith((',""', '\n""'))
+        or text == '""'
+    )
 
 
 def _mark_empty(text: str, row: list[str | None]) -> None:
