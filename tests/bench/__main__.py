@@ -29,6 +29,7 @@ BENCHES: Final = (
     "scan",
     "encode",
     "cost",
+    "focus",
     "copy_limit",
     "end_to_end",
     "storage",

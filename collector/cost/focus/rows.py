@@ -1,0 +1,338 @@
+"""Records as the rows of a FOCUS file, in an order that does not depend on theirs.
+
+Of an origin and what it was split into, the finest parts are written, never two levels of the same money. That they
+sum to the origin is verified here, before a byte is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+
+from collector.cost.amount import amount_text
+from collector.cost.focus.columns import BY_NAME, SUMMABLE, columns_of
+from collector.cost.focus.fill import Row, fill, fit
+from collector.cost.focus.json_maps import quoted, write_map
+from collector.cost.focus.mapping import (
+    ALLOCATED,
+    AMOUNT_COLUMNS,
+    CATEGORY_TEXT,
+    CHARGE_PRICES,
+    CHARGE_TEXTS,
+    KIND,
+    KIND_TEXT,
+    LABELS,
+    LEVEL,
+    LEVEL_TEXT,
+    ORIGIN_AMOUNTS,
+    OTHER_COLUMNS,
+    PERIODS,
+    RECORD_IDS,
+    RECORD_NUMBERS,
+    RESERVED,
+    RULE,
+    SOURCE,
+    SOURCE_TEXT,
+    SUBJECT_IDS,
+    SUBJECT_TAGS,
+    SUBJECT_TEXTS,
+    FocusExportError,
+    allocated_resource,
+    time_text,
+    workload_tag,
+)
+from collector.cost.focus.numbers import EXACT, parse, plain
+from collector.cost.focus.spool import SortedSpool
+from collector.cost.record import Charge, ChargeClass, CostAttributionRecord, Level, Subject
+
+_ZERO: Final = "0.0"
+# Metrics, also those that the version has no column for.
+_SUMMED: Final = (*SUMMABLE, *(f"x_{name}" for name in SUMMABLE))
+
+
+class OriginRow(Enum):
+    """What becomes of the row of an origin whose parts are in the file.
+
+    FOCUS leaves it open (FOCUS_Spec issue 2315). DROP: it is not written. ZEROED: it is, with metrics of 0.
+    """
+
+    DROP = "drop"
+    ZEROED = "zeroed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FocusOptions:
+    """How to write. `defaults`: FOCUS column to the text where a record says nothing, e.g. BillingAccountId.
+
+    `spreadsheet_safe` puts an apostrophe before texts that a spreadsheet would take for a formula. It alters values,
+    which FOCUS forbids: for files that go to a spreadsheet and nowhere else.
+    """
+
+    version: str = "1.4"
+    origin_row: OriginRow = OriginRow.DROP
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    spreadsheet_safe: bool = False
+
+
+class FocusRows:
+    """Takes all records, then gives their rows: by charge period, origin, level and record id.
+
+    `columns`: the version's, in alphabetical order, then the `x_` columns that any row has a value in.
+    `unpriced`: records without costs. FOCUS has no place for them, and 0 would be a lie: they are counted and not
+    written.
+
+    Raises:
+        FocusExportError: on construction, a record cannot be written; on iterating, the parts of a record do not
+            sum to it.
+        ValueError: there is no such version.
+    """
+
+    def __init__(self, records: Iterable[CostAttributionRecord], options: FocusOptions | None = None) -> None:
+        self.options = options or FocusOptions()
+        self.unpriced = 0
+        self.records = 0
+        self._version_columns = columns_of(self.options.version)
+        # Before 1.3 FOCUS had no columns for splits.
+        self._prefix = "" if ALLOCATED[0] in self._version_columns else "x_"
+        self._used: set[str] = set()
+        self._charges: tuple[Charge, Row] | None = None
+        self._spool = SortedSpool()
+        try:
+            for record in records:
+                self._take(record)
+        except BaseException:
+            self.close()
+            raise
+        custom = sorted(name for name in self._used if name not in self._version_columns)
+        self.columns: tuple[str, ...] = (*self._version_columns, *custom)
+
+    def close(self) -> None:
+        """Let go of what is spooled."""
+        self._spool.close()
+
+    def __iter__(self) -> Iterator[list[str | None]]:
+        for _, group in groupby(self._spool, key=lambda entry: entry[0][:_GROUP_SIZE]):
+            entries = [_ENTRY.decode(value) for _, value in group]
+            for row in _leaves(entries, self._prefix, self.options.origin_row):
+                yield [row.get(name) for name in self.columns]
+
+    def _take(self, record: CostAttributionRecord) -> None:
+        if not record.amounts.is_priced:
+            self.unpriced += 1
+            return
+        try:
+            row = self._row(record)
+        except FocusExportError as error:
+            raise FocusExportError(f"record {record.record_id.hex()}: {error}") from None
+        allocated = _allocated(record, self._prefix) if record.level is not Level.ORIGIN else {}
+        entry = _Entry(
+            record=row[RECORD_IDS["record_id"]] or "",
+            parent=row.get(RECORD_IDS["parent_record_id"]) or "",
+            row=row,
+            allocated=allocated,
+            elements=[
+                (
+                    amount_text(element.ratio),
+                    element.usage_unit,
+                    None if element.usage_quantity is None else amount_text(element.usage_quantity),
+                )
+                for element in record.allocated_elements
+            ],
+            is_part=record.level is not Level.ORIGIN,
+        )
+        self._used.update(row)
+        self._used.update(allocated)
+        if entry.is_part:
+            self._used.update(ORIGIN_AMOUNTS[name] for name in SUMMABLE if name in row)
+            if entry.elements:
+                self._used.add(f"{self._prefix}AllocatedMethodDetails")
+        value = msgspec.json.encode(entry)
+        if b"\\u0000" in value and any("\0" in text for text in row.values() if text):
+            raise FocusExportError(f"record {record.record_id.hex()}: a text has a NUL character")
+        self._spool.add(_key(record), value)
+        self.records += 1
+
+    def _row(self, record: CostAttributionRecord) -> Row:
+        if self._charges is None or self._charges[0] is not record.charge:
+            self._charges = (record.charge, _charge_row(record.charge))
+        row = dict(self._charges[1])
+        for name, column in AMOUNT_COLUMNS.items():
+            amount = getattr(record.amounts, name)
+            row[column] = None if amount is None else plain(amount)
+        fill(row, self._version_columns, self.options.defaults)
+        _ledger(record, row)
+        return fit(row, self._version_columns, self.options.version)
+
+
+class _Entry(msgspec.Struct, array_like=True):
+    """A record in the spool. Ids are hex; elements are (ratio, unit, quantity)."""
+
+    record: str
+    parent: str
+    row: dict[str, str | None]
+    allocated: dict[str, str | None]
+    elements: list[tuple[str, str, str | None]]
+    is_part: bool
+
+
+_ENTRY: Final = msgspec.json.Decoder(_Entry)
+_GROUP_SIZE: Final = 8 + 16 + 1 + 8  # bytes of the key that the parts of a charge share
+
+
+def _key(record: CostAttributionRecord) -> bytes:
+    charge = record.charge
+    # A correction has the origin of what it corrects, and is a charge of its own.
+    return b"".join(
+        (
+            charge.charge_period.start_unix_nano.to_bytes(8, "big"),
+            record.origin_id,
+            bytes((charge.charge_class,)),
+            charge.billing_period.start_unix_nano.to_bytes(8, "big"),
+            bytes((record.level,)),
+            record.record_id,
+        )
+    )
+
+
+def _charge_row(charge: Charge) -> Row:
+    row: Row = {column: getattr(charge, name) or None for name, column in CHARGE_TEXTS.items()}
+    for name, column in CHARGE_PRICES.items():
+        price = getattr(charge, name)
+        row[column] = None if price is None else plain(price)
+    for name, column in PERIODS:
+        period = getattr(charge, name)
+        row[f"{column}Start"] = time_text(period.start_unix_nano)
+        row[f"{column}End"] = time_text(period.end_unix_nano)
+    row["ChargeCategory"] = CATEGORY_TEXT[charge.charge_category]
+    row["ChargeClass"] = "Correction" if charge.charge_class is ChargeClass.CORRECTION else None
+    row["Tags"] = write_map(charge.tags) if charge.tags else None
+    row["SkuPriceDetails"] = (
+        write_map(charge.sku_price_details, sku=True) if charge.sku_price_details else None
+    )
+    others: dict[str, str] = {}
+    for name, text in charge.columns.items():
+        if name in RESERVED or not (name in BY_NAME or _is_custom(name)):
+            others[name] = text
+        elif text:
+            row[name] = text
+    if others:
+        row[OTHER_COLUMNS] = write_map(others)
+    return row
+
+
+def _is_custom(name: str) -> bool:
+    return name.startswith("x_") and name[2:].isidentifier() and name.isascii()
+
+
+def _ledger(record: CostAttributionRecord, row: Row) -> None:
+    """The columns of ours: what is empty or 0 is NULL."""
+    for name, column in RECORD_IDS.items():
+        row[column] = getattr(record, name).hex() or None
+    for name, column in RECORD_NUMBERS.items():
+        number = getattr(record, name)
+        row[column] = str(number) if number else None
+    row[LEVEL] = LEVEL_TEXT[record.level]
+    row[SOURCE] = SOURCE_TEXT[record.source]
+    row[RULE] = record.rule_id or None
+    subject = record.subject
+    if record.level is not Level.ORIGIN or subject.kind:
+        row[KIND] = KIND_TEXT[subject.kind]
+    for name, column in SUBJECT_TEXTS.items():
+        row[column] = getattr(subject, name) or None
+    for name, column in SUBJECT_IDS.items():
+        row[column] = getattr(subject, name).hex() or None
+    row[LABELS] = write_map(subject.labels) if subject.labels else None
+
+
+def _allocated(record: CostAttributionRecord, prefix: str) -> Row:
+    """The Allocated… columns of a part, but for the details."""
+    resource, name = allocated_resource(record.subject)
+    tags = _allocated_tags(record.subject, record.charge.tags)
+    allocated: Row = {
+        "AllocatedMethodId": record.allocated_method_id or record.rule_id or "unspecified",
+        "AllocatedResourceId": resource or None,
+        "AllocatedResourceName": name or None,
+        "AllocatedTags": write_map(tags) if tags else None,
+    }
+    return {f"{prefix}{column}": text for column, text in allocated.items() if text is not None}
+
+
+def _allocated_tags(subject: Subject, tags: Mapping[str, str]) -> dict[str, str]:
+    allocated = {tag: getattr(subject, name) for name, tag in SUBJECT_TAGS.items()}
+    allocated[workload_tag(subject.k8s_workload_kind)] = subject.k8s_workload
+    allocated.update(subject.labels)
+    # Tags that the charge has are not repeated (FOCUS, "AllocatedTags").
+    return {key: text for key, text in allocated.items() if text and tags.get(key) != text}
+
+
+def _leaves(entries: list[_Entry], prefix: str, origin_row: OriginRow) -> Iterator[Row]:
+    """The rows of one charge."""
+    by_id = {entry.record: entry for entry in entries}
+    children: dict[str, list[_Entry]] = {}
+    for entry in entries:
+        if entry.parent in by_id:
+            children.setdefault(entry.parent, []).append(entry)
+    for parent, parts in children.items():
+        _conserve(by_id[parent], parts)
+    top = [entry for entry in entries if entry.parent not in by_id]
+    totals = {ORIGIN_AMOUNTS[name]: sum_ for name in SUMMABLE if (sum_ := _sum(top, name)) is not None}
+    for entry in entries:
+        row = entry.row
+        if entry.record in children:
+            if not entry.is_part and origin_row is OriginRow.ZEROED:
+                yield row | {name: _ZERO for name in _SUMMED if row.get(name) is not None}
+        elif entry.is_part:
+            details = _details(entry, by_id)
+            yield row | entry.allocated | totals | {f"{prefix}AllocatedMethodDetails": details}
+        else:
+            yield row
+
+
+def _conserve(parent: _Entry, parts: list[_Entry]) -> None:
+    for name in _SUMMED:
+        whole, sum_ = parent.row.get(name), _sum(parts, name)
+        if (parse(whole) if whole else None) != (parse(sum_) if sum_ else None):
+            raise FocusExportError(
+                f"the {len(parts)} parts of record {parent.record} sum to {name} {sum_}, and it has {whole}: "
+                "not all of its parts are here, or they are of another revision"
+            )
+
+
+def _sum(entries: list[_Entry], name: str) -> str | None:
+    texts = [text for entry in entries if (text := entry.row.get(name)) is not None]
+    if not texts:
+        return None
+    sum_ = Decimal(0)
+    for text in texts:
+        sum_ = EXACT.add(sum_, Decimal(text))
+    return plain(sum_)
+
+
+def _details(entry: _Entry, by_id: dict[str, _Entry]) -> str | None:
+    """AllocatedMethodDetails. Of a part of a part the ratios are of the origin: its own times its parent's."""
+    if not entry.elements:
+        return None
+    share = Decimal(1)
+    parent = by_id.get(entry.parent)
+    while parent is not None and parent.is_part:
+        if parent.elements:
+            ratio = Decimal(0)
+            for element in parent.elements:
+                ratio = EXACT.add(ratio, Decimal(element[0]))
+            share = EXACT.multiply(share, ratio)
+        parent = by_id.get(parent.parent)
+    elements: list[Any] = []
+    for ratio_text, unit, quantity in entry.elements:
+        text = f'{{"AllocatedRatio":{amount_text(EXACT.multiply(share, Decimal(ratio_text)))}'
+        if unit:
+            text += f',"UsageUnit":{quoted(unit)}'
+        if quantity is not None:
+            text += f',"UsageQuantity":{quantity}'
+        elements.append(text + "}")
+    return '{"Elements":[' + ",".join(elements) + "]}"
