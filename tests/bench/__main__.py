@@ -28,6 +28,7 @@ from tests.support.postgres import installation
 BENCHES: Final = (
     "scan",
     "encode",
+    "receive",
     "cost",
     "focus",
     "copy_limit",
