@@ -12,6 +12,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -132,6 +133,10 @@ class DiskQueue:
             return max(0.0, self._clock.monotonic() - self._arrivals.of(self._released + 1))
 
     # --- life -------------------------------------------------------------------------------------------
+
+    def still(self) -> AbstractContextManager[object]:
+        """See `SendingQueue`."""
+        return self._state
 
     def watch(self, watcher: Watcher, /) -> None:
         """See `SendingQueue`."""
@@ -373,6 +378,7 @@ class DiskQueue:
             after = max(self._read_upto, self._released, self._dropped[-1][1] if self._dropped else 0)
             self._dropper.seek(after, self._log.segments)
             upto = after
+            victims: list[tuple[Segment, int, int]] = []
             while free < excess:
                 found = self._dropper.next(self._log.segments, payload=False)
                 if found is None:
@@ -384,12 +390,15 @@ class DiskQueue:
                 free += found.size
                 items += found.items
                 records += 1
-                self._log.take_out(segment, found.items, found.size)
+                victims.append((segment, found.items, found.size))
             if records:
                 if self._dropped and self._dropped[-1][1] == after:
                     after = self._dropped.pop()[0] - 1
                 self._dropped.append((after + 1, upto))
-                self._watcher(overflow_loss(records, items))
+                with self._state:  # gone and told of in one moment
+                    for victim in victims:
+                        self._log.take_out(*victim)
+                    self._watcher(overflow_loss(records, items))
                 self._delete_released()
         return free >= excess
 
@@ -423,19 +432,18 @@ class DiskQueue:
                 sequence not in whole and not self._is_dropped(sequence)
                 for sequence in range(max(segment.base, self._released + 1), segment.last + 1)
             )
+            if missing or items:  # else what is damaged had been delivered
+                self._watcher(
+                    Loss(
+                        cause="damaged",
+                        detail=found.damages[0][0].reason if found.damages else "unreadable",
+                        records=missing,
+                        items=items,
+                        message=f"{segment.path} is damaged; what was found in place of records is kept in "
+                        f"{self._directory.path}/quarantine",
+                    )
+                )
         self._set_aside(segment, found)
-        if not missing and not items:
-            return  # what is damaged had been delivered
-        self._watcher(
-            Loss(
-                cause="damaged",
-                detail=found.damages[0][0].reason if found.damages else "unreadable",
-                records=missing,
-                items=items,
-                message=f"{segment.path} is damaged; what was found in place of records is kept in "
-                f"{self._directory.path}/quarantine",
-            )
-        )
 
     def _set_aside(self, segment: Segment, found: Examination) -> None:
         for damage, raw in found.damages:

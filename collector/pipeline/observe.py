@@ -7,6 +7,7 @@ exception message is ever a label.
 The equation that holds at every moment, per exporter and signal:
 `enqueued = sent + dropped{reason} + dead_lettered{reason} + queued`; and per receiver:
 `received = accepted + rejected{reason} + refused + failed`.
+Between them: `enqueued = restored + accepted + unconfirmed`, and what is on its way between the queue and its answer.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from collector.model.signal import Signal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from collector.model.identity import ComponentID
     from collector.model.telemetry import Telemetry
     from collector.pipeline.component import Consumer
@@ -32,6 +35,8 @@ class Meters:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        # What the gauges of an exporter and signal look at: its queue, and one before it that is not empty yet.
+        self.queues: dict[tuple[str, str], tuple[SendingQueue, ...]] = {}
 
         def counter(name: str, doc: str, *labels: str) -> Counter:
             return Counter(name, doc, labels, registry=registry)
@@ -60,6 +65,12 @@ class Meters:
         self.receiver_failed = per_signal(
             "otelcol_receiver_failed_{}",
             "Number of {} that an internal error kept out.",
+            "receiver",
+            "transport",
+        )
+        self.receiver_unconfirmed = per_signal(
+            "collector_receiver_unconfirmed_{}",
+            "Number of {} that were put into the queues, and answered with a retryable error all the same.",
             "receiver",
             "transport",
         )
@@ -112,6 +123,11 @@ class Meters:
         )
         self.exporter_enqueued = per_signal(
             "collector_exporter_enqueued_{}", "Number of {} put into the sending queue.", "exporter"
+        )
+        self.exporter_restored = per_signal(
+            "collector_exporter_restored_{}",
+            "Number of {} enqueued by an earlier process and found in the sending queue.",
+            "exporter",
         )
         self.exporter_sent = per_signal(
             "otelcol_exporter_sent_{}", "Number of {} delivered to the destination.", "exporter"
@@ -228,13 +244,52 @@ class ExporterMeters:
         self._send_duration = meters.exporter_send_duration.labels(*self._labels)
         self._batch_items = meters.exporter_batch_items.labels(*self._labels)
         self._last_success = meters.exporter_last_success.labels(*self._labels)
-        meters.exporter_queue_capacity.labels(*self._labels).set(queue.capacity)
-        meters.exporter_queue_size.labels(*self._labels).set_function(lambda: queue.size)
-        meters.exporter_queue_items.labels(*self._labels).set_function(lambda: queue.items)
-        meters.exporter_queue_oldest.labels(*self._labels).set_function(queue.oldest_age_s)
+        self._restored_items = meters.exporter_restored[signal].labels(exporter)
+        meters.exporter_dropped.labels(*self._labels, "shutdown")  # there from the start, so that sums work
+        self._queue = queue
+        self._show()
         if letters is not None:
             meters.exporter_dead_letter_items.labels(*self._labels).set_function(lambda: letters.items)
             meters.exporter_dead_letter_size.labels(*self._labels).set_function(lambda: letters.size)
+
+        def of_all(value: Callable[[SendingQueue], float]) -> Callable[[], list[float]]:
+            return lambda: [value(one) for one in meters.queues[self._labels]]
+
+        sizes, items = of_all(lambda one: one.size), of_all(lambda one: one.items)
+        ages, capacities = of_all(lambda one: one.oldest_age_s()), of_all(lambda one: one.capacity)
+        meters.exporter_queue_capacity.labels(*self._labels).set_function(
+            lambda: max(capacities(), default=0)
+        )
+        meters.exporter_queue_size.labels(*self._labels).set_function(lambda: sum(sizes()))
+        meters.exporter_queue_items.labels(*self._labels).set_function(lambda: sum(items()))
+        meters.exporter_queue_oldest.labels(*self._labels).set_function(lambda: max(ages(), default=0.0))
+
+    def _show(self) -> None:
+        self._meters.queues[self._labels] = (*self._others(), self._queue)
+
+    def _others(self) -> tuple[SendingQueue, ...]:
+        return tuple(one for one in self._meters.queues.get(self._labels, ()) if one is not self._queue)
+
+    def opening(self) -> None:
+        """The queue will be opened: what is in it is not told of before it is counted."""
+        self._meters.queues[self._labels] = self._others()
+
+    def opened(self) -> None:
+        """The queue is open: what is in it was left by an earlier process, or by a sender before this one."""
+        before = [one for one in self._others() if one.id == self._queue.id]
+        self.restored(max(0, self._queue.items - sum(one.items for one in before)))
+        self._meters.queues[self._labels] = tuple(one for one in self._others() if one not in before)
+        self._show()
+
+    def closed(self) -> None:
+        """The queue is closed: what is left in it is told of until somebody opens it again."""
+        if not self._queue.items:
+            self._meters.queues[self._labels] = self._others()
+
+    def restored(self, items: int) -> None:
+        """Count items that an earlier process had enqueued."""
+        self.enqueued.inc(items)
+        self._restored_items.inc(items)
 
     def dropped(self, reason: str, items: int) -> None:
         """Count items that leave the queue without being delivered."""

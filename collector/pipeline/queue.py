@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import dropwhile
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -97,6 +98,10 @@ class SendingQueue(Protocol):
 
     def oldest_age_s(self) -> float:
         """How long the oldest record not released has waited; 0 when there is none."""
+        ...
+
+    def still(self) -> AbstractContextManager[object]:
+        """Hold everything in place: meanwhile nothing comes or goes, and every loss has been told to the watcher."""
         ...
 
     def watch(self, watcher: Watcher, /) -> None:
@@ -221,7 +226,7 @@ class MemoryQueue:
         self._clock = clock
         self._overflow = overflow
         self._watcher: Watcher = lambda loss: None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._waiting: deque[tuple[Record, float]] = deque()  # with the time of arrival
         self._last = 0
         self._released = 0
@@ -264,6 +269,10 @@ class MemoryQueue:
         """See `SendingQueue`."""
         with self._lock:
             return self._clock.monotonic() - self._waiting[0][1] if self._waiting else 0.0
+
+    def still(self) -> AbstractContextManager[object]:
+        """See `SendingQueue`."""
+        return self._lock
 
     def watch(self, watcher: Watcher, /) -> None:
         """See `SendingQueue`."""

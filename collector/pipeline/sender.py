@@ -15,7 +15,8 @@ import enum
 import math
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
@@ -83,7 +84,7 @@ class Sender:
         self._clock = settings.clock
         self._log = settings.log.bind(otel_signal=signal.value)
         self._exporter = exporter
-        self._preparing = exporter if isinstance(exporter, PreparingExporter) else None
+        self._preparing = _preparing(exporter)
         self._signal = signal
         self._queue = queue
         self._retry = config.retry_on_failure
@@ -195,10 +196,11 @@ class Sender:
 
     def _lost(self, loss: Loss) -> None:
         """The queue lost something by itself: see `SendingQueue.watch`."""
-        if self._opening:  # an earlier process had counted it as enqueued
-            self._meters.enqueued.inc(loss.items)
-        if loss.items:
-            self._meters.dropped(loss.cause, loss.items)
+        with self._queue.still():
+            if self._opening:  # an earlier process had counted it as enqueued
+                self._meters.restored(loss.items)
+            if loss.items:
+                self._meters.dropped(loss.cause, loss.items)
         self._meters.queue_lost(loss.cause, loss.records)
         self._log.error(
             "The sending queue lost records.",
@@ -219,12 +221,14 @@ class Sender:
     def start(self) -> None:
         """Open the queue, and start the thread."""
         self._opening = True
+        self._meters.opening()
         self._queue.open()
         self._opening = False
         self._refusals.open(self._queue.id, self._queue.released, self._queue.last)
         self._position = self._queue.released
         self._attempted = self._queue.last
-        self._meters.enqueued.inc(self._queue.items)  # left by an earlier process, if the queue is durable
+        with self._ledger:
+            self._meters.opened()
         self._settings.report(State.OK, "nothing sent yet")
         self._thread = self._settings.spawn(f"{self._settings.id}/{self._signal.value}", self._run)
 
@@ -246,6 +250,12 @@ class Sender:
                 self._successions.append(succession)
         self._wake.set()
         return succession.done
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Hold everything: nothing is taken, sent, dropped or lost meanwhile. For the reading of its counters."""
+        with self._ledger, self._queue.still():
+            yield
 
     def drain(self, until: float) -> None:
         """Take no more, and send what waits until the monotonic time `until`. Returns at once.
@@ -282,6 +292,7 @@ class Sender:
             self._log.error("Stopped before all was sent; what was queued in memory is lost.", items=left)
         self._queue.close()
         self._refusals.close()
+        self._meters.closed()
         self._settings.report(State.STOPPED, f"{left} items were not sent" if left else "all sent")
 
     def _run(self) -> None:
@@ -332,6 +343,7 @@ class Sender:
         self._next_attempt_at = None
         if succession.exporter is not self._exporter:
             self._exporter = succession.exporter
+            self._preparing = _preparing(succession.exporter)
             self._doubtful = True  # it may be another destination, or know how the last attempt ended
         succession.done.set()
 
@@ -624,6 +636,10 @@ class _Reservation:
 
     def cancel(self) -> None:
         self._queue.cancel(self._size)
+
+
+def _preparing(exporter: Exporter) -> PreparingExporter | None:
+    return exporter if isinstance(exporter, PreparingExporter) else None
 
 
 def _shutting_down() -> RetryableError:

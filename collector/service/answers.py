@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from collector.model.clock import Clock
-    from collector.service.graph import Graph
+    from collector.service.graph import Graph, SenderNode
     from collector.service.status import ComponentStatus
 
 # /livez fails when the main thread has not ticked for so long.
@@ -34,6 +36,18 @@ class Running:
     loaded_unix_nano: int
     ready: bool = False
     trouble: str = ""
+
+    # Senders that are not in it: those that still drain after a reload, and those that a reload is starting.
+    moving: Callable[[], Iterable[SenderNode]] = tuple
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Hold all senders, so that what is read of them is of one moment. Takes no longer than they need for a step."""
+        senders = [node.component for node in (*self.graph.senders.values(), *self.moving())]
+        with ExitStack() as stack:
+            for sender in dict.fromkeys(senders):
+                stack.enter_context(sender.still())
+            yield
 
     def statuses(self) -> list[ComponentStatus]:
         """Of all components."""
@@ -124,7 +138,9 @@ class Answers:
         options = self._running.graph.config.service.telemetry.metrics
         if options.level == "none":
             return text_reply(404, "metrics are switched off: service.telemetry.metrics.level is 'none'")
-        return metrics_reply(exposition(self._registry, type_suffix=not options.without_type_suffix))
+        with self._running.still():
+            families = list(self._registry.collect())
+        return metrics_reply(exposition(families, type_suffix=not options.without_type_suffix))
 
     def database_info(self) -> Reply:
         """What the databases are. Blocks until each has answered."""

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -72,10 +71,10 @@ def resident_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def exposition(registry: CollectorRegistry, *, type_suffix: bool = False) -> str:
-    """Return all metrics of `registry` as text. `type_suffix`: counters end in `_total`."""
+def exposition(metrics: Iterable[Metric], *, type_suffix: bool = False) -> str:
+    """Return metrics, of `CollectorRegistry.collect`, as text. `type_suffix`: counters end in `_total`."""
     lines: list[str] = []
-    for metric in registry.collect():
+    for metric in metrics:
         samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
         if not samples:
             continue

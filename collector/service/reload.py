@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collector.service.admin import AdminServer
     from collector.service.answers import Running
     from collector.service.config import Config
-    from collector.service.graph import House
+    from collector.service.graph import House, SenderNode
     from collector.service.logging import Log
 
 Read = Callable[[], "Config"]
@@ -81,6 +81,7 @@ class Reloads:
         self._metrics = metrics
         self._replacements: list[Replacement] = []
         metrics.good(running.loaded_unix_nano)
+        running.moving = self._moving
 
     def reload(self, reason: str) -> bool:
         """Do it; whether another configuration is in effect now. Whatever is wrong is logged, and changes nothing."""
@@ -108,6 +109,9 @@ class Reloads:
             return bool(difference)
         return False
 
+    def _moving(self) -> list[SenderNode]:
+        return [node for replacement in self._replacements for node in replacement.moving]
+
     def wait(self, until: float) -> None:
         """Wait for the end of what replaced parts still drain, but not beyond the monotonic time `until`."""
         for replacement in self._replacements:
@@ -127,9 +131,12 @@ class Reloads:
         service = config.service
         replacement = Replacement(before, build(config, self._house, before))
         moved = self._admin.listen(service.admin.endpoint)
+        others = [*self._replacements]
+        self._replacements.append(replacement)
         try:
-            graph = replacement.begin(self._replacements)
+            graph = replacement.begin(others)
         except BaseException:
+            self._replacements.remove(replacement)
             self._admin.go_back(moved)
             raise
         self._admin.leave(moved)
@@ -138,7 +145,6 @@ class Reloads:
         self._house.budget.limit = int(service.in_flight_size_max)
         self._log.configure(service.telemetry.logs.level, service.telemetry.logs.encoding)
         replacement.retire(self._house.clock.monotonic() + float(service.shutdown_timeout))
-        self._replacements.append(replacement)
 
     def _failed(self, reason: str, why: str, **more: str) -> None:
         self._running.trouble = why

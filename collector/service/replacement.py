@@ -44,6 +44,11 @@ class Replacement:
         """The senders that the new graph has not."""
         return self._leaving.senders
 
+    @property
+    def moving(self) -> list[SenderNode]:
+        """The senders that only one of the graphs has."""
+        return self._arriving.senders + self._leaving.senders
+
     def begin(self, others: Iterable[Replacement]) -> Graph:
         """Start what is new, and turn to it. Returns the new graph, which runs.
 

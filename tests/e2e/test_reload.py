@@ -292,12 +292,18 @@ def test_what_a_removed_exporter_could_not_deliver_stays_on_disk(tmp_path: Path)
             left = "A queue is left on disk: no exporter of this configuration reads it."
             line = eventually(lambda: daemon.logged(left), within_s=20)[0]
             assert (line["exporter"], line["items"]) == ("sqlite/two", 5)
+            assert daemon.metric("collector_exporter_queue_items", exporter="sqlite/two") == 5
             somebody.execute("ROLLBACK")
         life.reload(both)
         eventually(
             lambda: daemon.metric("otelcol_exporter_sent_log_records", exporter="sqlite/two") == 6,
             within_s=20,
         )
+        # What was left was counted once, although its queue was opened twice.
+        labels = {"exporter": "sqlite/two"}
+        assert daemon.metric("collector_exporter_enqueued_log_records", **labels) == 6
+        assert daemon.metric("collector_exporter_restored_log_records", **labels) == 0
+        assert daemon.metric("collector_exporter_queue_items", **labels) == 0
         assert daemon.stop() == 0
     with closing(sqlite3.connect(second)) as connection:
         assert connection.execute("SELECT count(*) FROM logs").fetchone() == (6,)

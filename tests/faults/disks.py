@@ -13,7 +13,7 @@ from pathlib import Path
 from collector.pipeline.queue_segment import SEGMENT_HEADER_SIZE
 from tests.faults.limits import small_filesystem
 from tests.faults.load import Load
-from tests.faults.oracle import judge, settled_books
+from tests.faults.oracle import judge, read_books
 from tests.faults.outages import behind_a_proxy
 from tests.faults.outcome import Outcome
 from tests.faults.play import play, wait_until_stored
@@ -109,7 +109,7 @@ def backlog(stage: Stage) -> Outcome:
             at_start = peak_rss(daemon)
             caught_up(daemon, within_s=600)
             peak = peak_rss(daemon)
-            problems = settled_books(daemon).problems()
+            problems = read_books(daemon).problems()
             daemon.stop()
         outcome = stage.verdict(load.requests, database)
     if ready_s > 5:
@@ -144,7 +144,7 @@ def damaged(stage: Stage, *, how: str) -> Outcome:
         proxy.restore()
         with stage.daemon(text) as daemon:
             caught_up(daemon)
-            problems = settled_books(daemon).problems()
+            problems = read_books(daemon).problems()
             # In records, each of which is a request here: of what is not there any more nobody knows the items.
             counted = int(daemon.metric("collector_exporter_queue_lost_records")) * load.plan.items
             if code := daemon.stop():

@@ -11,7 +11,7 @@ from functools import partial
 
 from tests.faults.generator import ACKED
 from tests.faults.load import Load
-from tests.faults.oracle import settled_books
+from tests.faults.oracle import read_books
 from tests.faults.outages import behind_a_proxy
 from tests.faults.outcome import Outcome
 from tests.faults.proxy import Proxy
@@ -35,7 +35,7 @@ def last_life(stage: Stage, text: str, load: Load, *destinations: Destination) -
     with stage.daemon(text) as daemon:
         requests = load.finish()
         caught_up(daemon)
-        books = settled_books(daemon)
+        books = read_books(daemon)
         problems = books.problems()
         problems += [f"{name}: dropped {count}" for name, count in books.dropped.items() if count]
         problems += [f"{name}: dead-lettered {count}" for name, count in books.dead_lettered.items() if count]

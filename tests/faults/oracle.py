@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,6 +68,8 @@ class Books:
     """What the daemon counted, by exporter; see `collector.pipeline.observe` for the equation."""
 
     accepted: int
+    unconfirmed: int  # enqueued, and answered with a retryable error
+    restored: dict[str, int]
     enqueued: dict[str, int]
     sent: dict[str, int]
     dropped: dict[str, int]
@@ -89,22 +90,14 @@ class Books:
         ]
 
 
-def settled_books(daemon: Daemon, *, within_s: float = 5.0) -> Books:
-    """Read `/metrics` of a daemon whose queue is empty until nothing changes any more: a release takes its time."""
-    deadline = time.monotonic() + within_s
-    while True:
-        books = read_books(daemon)
-        if not books.problems() or time.monotonic() > deadline:
-            return books
-        time.sleep(0.1)
-
-
 def read_books(daemon: Daemon) -> Books:
-    """Read `/metrics` once. What is being counted at that moment may be in one number and not yet in another."""
-    accepted = 0
+    """Read `/metrics` once: the numbers of the exporters are of one moment."""
+    accepted = unconfirmed = 0
     columns: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     accepted_names = {f"otelcol_receiver_accepted_{signal.item}_total" for signal in Signal}
-    names = {f"collector_exporter_enqueued_{signal.item}_total": "enqueued" for signal in Signal}
+    unconfirmed_names = {f"collector_receiver_unconfirmed_{signal.item}_total" for signal in Signal}
+    names = {f"collector_exporter_restored_{signal.item}_total": "restored" for signal in Signal}
+    names |= {f"collector_exporter_enqueued_{signal.item}_total": "enqueued" for signal in Signal}
     names |= {f"otelcol_exporter_sent_{signal.item}_total": "sent" for signal in Signal}
     names |= {
         "collector_exporter_dropped_items_total": "dropped",
@@ -115,10 +108,14 @@ def read_books(daemon: Daemon) -> Books:
         for sample in family.samples:
             if sample.name in accepted_names:
                 accepted += int(sample.value)
+            elif sample.name in unconfirmed_names:
+                unconfirmed += int(sample.value)
             elif column := names.get(sample.name):
                 columns[column][sample.labels["exporter"]] += int(sample.value)
     return Books(
         accepted=accepted,
+        unconfirmed=unconfirmed,
+        restored=columns["restored"],
         enqueued=columns["enqueued"],
         sent=columns["sent"],
         dropped=columns["dropped"],

@@ -22,7 +22,7 @@ from tests.faults.disks import fill
 from tests.faults.generator import Request
 from tests.faults.limits import small_filesystem
 from tests.faults.load import numbers
-from tests.faults.oracle import judge, settled_books
+from tests.faults.oracle import judge, read_books
 from tests.faults.outages import behind_a_proxy
 from tests.faults.outcome import Outcome
 from tests.faults.play import wait_for_retry
@@ -87,7 +87,7 @@ def verdict(
 
 
 def _books(daemon: Daemon, *, lettered: int | None = None) -> list[str]:
-    books = settled_books(daemon)
+    books = read_books(daemon)
     problems = books.problems()
     problems += [f"{name}: dropped {count}" for name, count in books.dropped.items() if count]
     found = sum(books.dead_lettered.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import random
 import socket
 import threading
@@ -15,10 +16,10 @@ from typing import Any
 from collector.model.signal import Signal
 from tests.faults.generator import Client, Plan, Request
 from tests.faults.load import Load
-from tests.faults.oracle import Verdict, judge, settled_books
+from tests.faults.oracle import Verdict, judge, read_books
 from tests.faults.outcome import Outcome
 from tests.faults.stamp import stored
-from tests.support.daemon import Daemon
+from tests.support.daemon import READY, Daemon
 from tests.support.destination import Destination, postgresql_destination, sqlite_destination
 from tests.support.eventually import eventually
 from tests.support.postgres import Server, start_server
@@ -100,6 +101,8 @@ class Stage:
         self._journals = 0
         self.peak_rss = 0
         self.peak_disk = 0
+        self.samples = 0  # of the daemons' own counts, which must balance at every moment
+        self.unbalanced: list[str] = []
 
     # --- how much ---------------------------------------------------------------------------------------
 
@@ -171,6 +174,9 @@ class Stage:
         while not over.wait(0.2):
             self.peak_rss = max(self.peak_rss, peak_rss(daemon))
             self.peak_disk = max(self.peak_disk, _size(data))
+            if daemon.logged(READY) and (balance := sampled(daemon)) is not None:
+                self.samples += 1
+                self.unbalanced += balance
 
     def plan(
         self,
@@ -233,6 +239,10 @@ class Stage:
         problems = verdict.problems()
         if verdict.refused_stored:
             problems.append(f"{verdict.refused_stored} stored although refused")
+        if self.unbalanced:
+            problems.append(
+                f"{len(self.unbalanced)} of {self.samples} samples unbalanced: {self.unbalanced[0]}"
+            )
         if self.peak_rss > rss_max:
             problems.append(f"RSS {self.peak_rss // MIB} MiB of {rss_max // MIB}")
         return Outcome(
@@ -243,6 +253,13 @@ class Stage:
             doubled=verdict.doubled,
             problems=tuple(problems),
         )
+
+
+def sampled(daemon: Daemon) -> list[str] | None:
+    """What does not balance in the daemon's counts now; None if it does not answer."""
+    with contextlib.suppress(OSError, http.client.HTTPException, AssertionError):  # it has ended
+        return read_books(daemon).problems()
+    return None
 
 
 def peak_rss(daemon: Daemon) -> int:
@@ -279,15 +296,16 @@ def closed(daemon: Daemon, requests: Sequence[Request]) -> list[str]:
 
     Only of a daemon that lived through all of it.
     """
-    books = settled_books(daemon)
+    books = read_books(daemon)
     problems = books.problems()
     acked = sum(request.count - request.rejected for request in requests if request.outcome == "acked")
     silent = sum(request.count for request in requests if request.silent)
     if not acked <= books.accepted <= acked + silent:
         problems.append(f"counted {books.accepted} as accepted, clients know of {acked} to {acked + silent}")
     for exporter, enqueued in books.enqueued.items():
-        if enqueued != books.accepted:
-            problems.append(f"{exporter}: enqueued {enqueued} of {books.accepted} accepted")
+        taken = books.restored[exporter] + books.accepted + books.unconfirmed
+        if enqueued != taken:
+            problems.append(f"{exporter}: enqueued {enqueued} of {taken} taken")
         if books.dropped[exporter]:
             problems.append(f"{exporter}: dropped {books.dropped[exporter]}")
         if books.dead_lettered[exporter]:

@@ -70,6 +70,8 @@ def test_books_that_do_not_balance_are_named() -> None:
     def books(queued: int) -> Books:
         return Books(
             accepted=9,
+            unconfirmed=0,
+            restored={},
             enqueued={"x": 9},
             sent={"x": 4},
             dropped={"x": 1},

@@ -140,8 +140,9 @@ class Intake:
         try:
             self._wait(key, handover)
         except TelemetryError:
-            items = scanned.telemetry.items
-            self._settings.meters.receiver_refused[signal].labels(self._name, transport).inc(items)
+            items, meters = scanned.telemetry.items, self._settings.meters
+            meters.receiver_refused[signal].labels(self._name, transport).inc(items)
+            meters.receiver_unconfirmed[signal].labels(self._name, transport).inc(items)
             raise
         if handover.repeated:
             return self._duplicate(signal, transport)

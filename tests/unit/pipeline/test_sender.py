@@ -172,6 +172,22 @@ def test_nothing_is_prepared_while_a_batch_is_in_parts() -> None:
     assert exporter.calls[-1] == ("export", 2, 4)
 
 
+def test_an_exporter_that_takes_over_prepares_for_itself() -> None:
+    """The one before it is asked for nothing more."""
+    first, second = PreparingExporter(away), PreparingExporter()
+    test = bench(first, limits=BatchLimits(items_min=2, interval_s=0.0))
+    for body in "abcd":
+        test.sender.consume(logs(body))
+    test.turn_until_quiet()
+    calls = list(first.calls)
+    test.sender.adjust(
+        second, SenderConfig(retry_on_failure=STEADY), BatchLimits(items_min=2, interval_s=0.0)
+    )
+    test.turn_until_quiet()
+    assert second.calls == [("prepare", 2, 4), ("export", 0, 2), ("export", 2, 4)]
+    assert first.calls == calls
+
+
 def test_what_was_prepared_and_is_stored_already_is_left_out() -> None:
     """The destination turns out to hold more than was thought: the sender goes on from there."""
     exporter = PositionedExporter(away)
@@ -732,3 +748,41 @@ def test_a_drain_can_be_made_shorter() -> None:
     table.sender.drain(1500.0)
     table.sender.drain(3000.0)
     assert table.sender._drain_until == 1500.0
+
+
+# --- the books ---------------------------------------------------------------------------------------------
+
+
+def test_nothing_changes_hands_while_the_counters_are_read() -> None:
+    """Whoever reads them sees one moment: what comes meanwhile waits."""
+    table = bench(RecordingExporter())
+    entered = threading.Event()
+
+    def bring() -> None:
+        entered.set()
+        table.sender.consume(logs("a"))
+
+    thread = threading.Thread(target=bring)
+    with table.sender.still():
+        thread.start()
+        assert entered.wait(10)
+        thread.join(0.05)
+        assert table.counts() == {}
+    thread.join(10)
+    assert table.counts() == {"enqueued": 1, "queued": 1}
+
+
+def test_what_an_earlier_process_left_is_counted_as_restored() -> None:
+    """So that enqueued is what was taken here and what was found here."""
+
+    class Left(DurableQueue):
+        def open(self) -> None:
+            data = logs("a", "b")
+            self.reserve(data.size)
+            self.append_all([data])
+
+    table = bench(RecordingExporter(), queue_type=Left)
+    table.sender.start()
+    assert table.house.sample("collector_exporter_restored_log_records_total", exporter="test") == 2
+    eventually(lambda: table.counts() == {"enqueued": 2, "sent": 2})
+    table.sender.shutdown()

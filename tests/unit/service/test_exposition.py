@@ -22,7 +22,7 @@ def test_counters_have_no_suffix_as_in_otelcol() -> None:
     """Its dashboards ask for `otelcol_exporter_sent_spans`."""
     registry = CollectorRegistry()
     Counter("otelcol_exporter_sent_spans", "Sent.", ("exporter",), registry=registry).labels("sqlite").inc(3)
-    assert exposition(registry) == (
+    assert exposition(registry.collect()) == (
         "# HELP otelcol_exporter_sent_spans Sent.\n"
         "# TYPE otelcol_exporter_sent_spans counter\n"
         'otelcol_exporter_sent_spans{exporter="sqlite"} 3\n'
@@ -33,7 +33,7 @@ def test_counters_have_the_suffix_when_asked_for() -> None:
     """Prometheus' own convention, for those whose rules rely on it."""
     registry = CollectorRegistry()
     Counter("otelcol_exporter_sent_spans", "Sent.", registry=registry).inc(3)
-    text = exposition(registry, type_suffix=True)
+    text = exposition(registry.collect(), type_suffix=True)
     assert "\notelcol_exporter_sent_spans_total 3\n" in text
     assert "# TYPE otelcol_exporter_sent_spans_total counter\n" in text
 
@@ -42,7 +42,7 @@ def test_histograms_are_whole() -> None:
     """Buckets, sum and count, without the creation time, which 0.0.4 does not know."""
     registry = CollectorRegistry()
     Histogram("commit_seconds", "Commit.", registry=registry, buckets=(0.5, 1.0)).observe(0.7)
-    assert exposition(registry).splitlines()[1:] == [
+    assert exposition(registry.collect()).splitlines()[1:] == [
         "# TYPE commit_seconds histogram",
         'commit_seconds_bucket{le="0.5"} 0',
         'commit_seconds_bucket{le="1.0"} 1',
@@ -57,7 +57,7 @@ def test_label_values_are_escaped_and_read_back() -> None:
     registry = CollectorRegistry()
     name = 'a"b\\c\nd'
     Gauge("up", "Up.\nReally.", ("component",), registry=registry).labels(name).set(float("inf"))
-    (family,) = text_string_to_metric_families(exposition(registry))
+    (family,) = text_string_to_metric_families(exposition(registry.collect()))
     (sample,) = family.samples
     assert (sample.labels["component"], sample.value) == (name, float("inf"))
 
@@ -67,7 +67,7 @@ def test_the_process_describes_itself() -> None:
     clock, registry = FakeClock(), CollectorRegistry()
     registry.register(ProcessMetrics(clock, service={"service_name": "collector", "service_version": "1"}))
     clock.advance(90)
-    lines = [line for line in exposition(registry).splitlines() if not line.startswith("#")]
+    lines = [line for line in exposition(registry.collect()).splitlines() if not line.startswith("#")]
     values = {line.partition("{")[0].split(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
     assert values["otelcol_process_uptime"] == 90
     assert values["otelcol_process_cpu_seconds"] > 0
@@ -95,7 +95,7 @@ def test_names_types_and_labels_are_a_promise(recorded: RecordingLog) -> None:
         labels = instrument._labelnames
         child = instrument.labels(*labels) if labels else instrument
         child.observe(0) if isinstance(child, Histogram) else child.inc(0)
-    families = text_string_to_metric_families(exposition(registry))
+    families = text_string_to_metric_families(exposition(registry.collect()))
     seen = "".join(
         f"{family.type} {family.name}"
         f"{{{','.join(sorted({key for sample in family.samples for key in sample.labels} - {'le'}))}}}\n"
