@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import disks, kills, outages, poison, refusals, reloads
+from tests.faults import disks, kills, outages, poison, refusals, reloads, sdk
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -18,5 +18,6 @@ SHORT: dict[str, Fault] = {
     **disks.FAULTS,
     **poison.FAULTS,
     **reloads.FAULTS,
+    **sdk.FAULTS,
 }
 FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY}
