@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test faults fuzz check format bench clean
+.PHONY: help demo run test faults soak fuzz check format bench clean
 help:
 	@echo "make demo    start the daemon, drive it with an instrumented app, show what was stored"
 	@echo "make run     start the daemon: OTLP on 127.0.0.1:4317 and :4318, SQLite"
 	@echo "make test    run the tests"
 	@echo "make faults  break things for real, at length, and count every item"
+	@echo "make soak    half load for SOAK_MINUTES (30): memory, files and threads must not grow"
 	@echo "make fuzz    damaged requests against the compiled modules, with sanitizers; FUZZ_SECONDS each"
 	@echo "make check   lint, types, layers"
 	@echo "make bench   measure"
@@ -40,6 +41,9 @@ test: $(VENV)/test.stamp
 
 faults: $(VENV)/test.stamp
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+soak: $(VENV)/test.stamp
+	SOAK_MINUTES=$(or $(SOAK_MINUTES),30) $(BIN)/python -m tests.faults soak
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet 'setuptools>=77' 'cython>=3.1'

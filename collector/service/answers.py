@@ -87,7 +87,7 @@ class Answers:
     def readyz(self) -> Reply:
         """Whether data is taken."""
         if not self._running.ready:
-            return text_reply(503, "not listening")
+            return text_reply(503, "starting, or about to stop")
         if not self._running.graph.writable():
             return text_reply(503, "a sending queue is full")
         return text_reply(200, "ok")

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from collector.pipeline.admission import ByteBudget
 from collector.pipeline.component import StartError
 from collector.pipeline.observe import Meters
+from collector.pipeline.process_memory import available_bytes
 from collector.service.admin import AdminApp, AdminServer, Errands
 from collector.service.answers import Answers, Running
 from collector.service.build import build
@@ -64,7 +65,7 @@ class Service:
             rng=random.SystemRandom(),
             log=log.root,
             meters=Meters(self._registry),
-            budget=ByteBudget(config.service.in_flight_size_max),
+            budget=ByteBudget(config.service.in_flight_bytes(available_bytes())),
             http=self._http,
             spawn=self._supervisor.spawn,
         )
@@ -111,7 +112,11 @@ class Service:
         running.ready = False
         if watch is not None:
             watch.stop()
-        return self._stop(reason.reason, failed=reason.failed)
+        service = running.graph.config.service
+        until = self._clock.monotonic() + float(service.shutdown_timeout)
+        if not reason.failed:
+            self._take_for(float(service.shutdown_delay))
+        return self._stop(reason.reason, until, failed=reason.failed)
 
     def _wait(self, announce: Callable[[Banner], None]) -> Stop:
         while True:
@@ -125,16 +130,25 @@ class Service:
             elif event is not None:
                 return event
 
-    def _stop(self, reason: str, *, failed: bool) -> int:
+    def _take_for(self, seconds: float) -> None:
+        """Go on as before, so that those who have not read in /readyz yet that it stops find it there."""
+        end = self._clock.monotonic() + seconds
+        if seconds:
+            self._log.root.info("Stopping soon; requests are still taken.", seconds=seconds)
+        while (left_s := end - self._clock.monotonic()) > 0:
+            event = self._supervisor.next_event(min(_TICK_S, left_s))
+            self._running.ticked = self._clock.monotonic()
+            if isinstance(event, Stop) and event.failed:
+                return
+
+    def _stop(self, reason: str, until: float, *, failed: bool) -> int:
         graph = self._running.graph
-        timeout_s = float(graph.config.service.shutdown_timeout)
         self._log.root.info(
             "Stopping; a second signal exits at once.",
             reason=reason,
             queued_items=sum(sender.queue.items for sender in graph.senders.values()),
-            timeout_s=timeout_s,
+            timeout_s=round(until - self._clock.monotonic(), 3),
         )
-        until = self._clock.monotonic() + timeout_s
         stopped = self._supervisor.exit_at(until + _SHUTDOWN_SLACK_S, self._clock)
         clean = graph.stop(until)
         self._reloads.wait(until)

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge
 
 from collector.config.diagnostics import ConfigError
 from collector.pipeline.component import StartError
+from collector.pipeline.process_memory import available_bytes
 from collector.service.build import build
 from collector.service.changes import changes
 from collector.service.replacement import Replacement
@@ -142,7 +143,7 @@ class Reloads:
         self._admin.leave(moved)
         self._running.graph = graph
         self._running.loaded_unix_nano = self._house.clock.unix_nano()
-        self._house.budget.limit = int(service.in_flight_size_max)
+        self._house.budget.limit = service.in_flight_bytes(available_bytes())
         self._log.configure(service.telemetry.logs.level, service.telemetry.logs.encoding)
         replacement.retire(self._house.clock.monotonic() + float(service.shutdown_timeout))
 

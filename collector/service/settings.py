@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
-from collector.config.option import Unsupported, option
+from collector.config.option import Invalid, Unsupported, option
 from collector.config.types import ByteSize, Duration
 from collector.pipeline.endpoint import endpoint_text
+
+_IN_FLIGHT_MAX: Final = 128 * 1024 * 1024
+_IN_FLIGHT_SHARE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +122,26 @@ class ServiceConfig:
         doc="Longest time from SIGTERM to the end; what is not stored by then is named in the log. "
         "Keep it below the pod's terminationGracePeriodSeconds.",
     )
-    in_flight_size_max: ByteSize = option(
-        ByteSize(128 * 1024 * 1024),
-        doc="Bytes of requests between arrival and answer, in all receivers together; more are refused, retryable.",
+    shutdown_delay: Duration = option(
+        Duration(0),
+        doc="Part of it, in which requests are still taken while /readyz says no: as long as a Service or a load "
+        "balancer needs to send nobody here any more. Not for a sidecar.",
+        example="5s",
+    )
+    in_flight_size_max: ByteSize | None = option(
+        None,
+        doc="Bytes of requests between arrival and answer, in all receivers together; more are refused, retryable. "
+        "Left out: a quarter of the memory that the process may have (its control group's limit), at most 128MiB.",
         minimum=1024,
     )
+
+    def validate(self) -> Iterator[Invalid]:
+        """Check what belongs together."""
+        if self.shutdown_delay and self.shutdown_delay >= self.shutdown_timeout:
+            yield Invalid("shutdown_delay", "must be less than shutdown_timeout, of which it is a part")
+
+    def in_flight_bytes(self, available: int | None) -> int:
+        """The bound on requests in work, of a process that may have `available` bytes; None: nobody knows."""
+        if self.in_flight_size_max is not None:
+            return int(self.in_flight_size_max)
+        return min(_IN_FLIGHT_MAX, available // _IN_FLIGHT_SHARE if available else _IN_FLIGHT_MAX)

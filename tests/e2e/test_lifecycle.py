@@ -70,6 +70,19 @@ def test_a_stop_stores_everything_that_was_acknowledged(tmp_path: Path) -> None:
     assert stored_logs(tmp_path / "c.db") == 50
 
 
+def test_a_service_is_told_before_requests_are_refused(tmp_path: Path) -> None:
+    """`shutdown_delay`: /readyz says no, and who comes all the same is served and stored."""
+    path = tmp_path / "c.db"
+    arguments = ["--set=service::shutdown_delay=2s"]
+    with running(tmp_path, sqlite_destination(path).config(), arguments=arguments) as daemon:
+        assert daemon.get("/readyz")[0] == 200
+        daemon.signal(signal.SIGTERM)
+        eventually(lambda: daemon.get("/readyz")[0] == 503)
+        send_logs(daemon, 3)
+        assert daemon.wait() == 0
+    assert stored_logs(path) == 3
+
+
 def test_ctrl_c_stops_it_in_order(tmp_path: Path) -> None:
     """SIGINT is SIGTERM for people."""
     with running(tmp_path, sqlite_destination(tmp_path / "c.db").config()) as daemon:

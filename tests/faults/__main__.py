@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.catalogue import FAULTS, SHORT
+from tests.faults.catalogue import FAULTS, NAMED, SHORT
 from tests.faults.outcome import Outcome, table
 from tests.faults.stage import Stage
 
@@ -31,14 +31,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="FAULT", help=f"one of: {', '.join(FAULTS)}")
+    parser.add_argument("names", nargs="*", metavar="FAULT", help=f"one of: {', '.join(NAMED)}")
     parser.add_argument("--short", action="store_true", help="as in `make test`")
     parser.add_argument("--seconds", type=float, help="how long the database is away")
     parser.add_argument("--rate", type=float, help="items per second")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in FAULTS]
+    unknown = [name for name in options.names if name not in NAMED]
     if unknown:
-        parser.error(f"no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
+        parser.error(f"no fault {', '.join(unknown)}; there are {', '.join(NAMED)}")
     rows = []
     for name in options.names or (SHORT if options.short else FAULTS):
         print(f"{name} …", file=sys.stderr, flush=True)
@@ -61,7 +61,7 @@ def main() -> int:
 
 def _play(name: str, stage: Stage) -> Outcome | None:
     try:
-        return FAULTS[name](stage)
+        return NAMED[name](stage)
     except pytest.skip.Exception as skipped:
         print(f"{name}: left out: {skipped}", file=sys.stderr)
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import disks, kills, outages, poison, refusals, reloads, sdk
+from tests.faults import disks, kills, outages, poison, refusals, reloads, sdk, soak
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -21,3 +21,5 @@ SHORT: dict[str, Fault] = {
     **sdk.FAULTS,
 }
 FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY}
+# Played only when asked for by name.
+NAMED: dict[str, Fault] = {**FAULTS, **soak.LONG_ONLY}

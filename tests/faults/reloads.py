@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.footprint import Footprint, footprint
 from tests.faults.load import Load
 from tests.faults.oracle import read_books
 from tests.faults.outages import behind_a_proxy
@@ -19,10 +20,6 @@ from tests.faults.stage import QUICK, Stage, caught_up, config, stable_port, sta
 from tests.support.daemon import Daemon
 from tests.support.destination import Destination
 from tests.support.eventually import eventually
-
-_MIB = 1024 * 1024
-# What a hundred reloads may leave behind: the allocator does not give everything back.
-_RSS_SLACK = 12 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,40 +76,6 @@ def apply(daemon: Daemon, path: Path, variant: Variant) -> str:
     if daemon.metric("collector_config_reloads", outcome=variant.outcome) == before:
         return f"{variant.name}: not a {variant.outcome}; {daemon.health()['configuration']}"
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What a process holds."""
-
-    threads: int
-    files: int
-    rss: int
-
-    def problems(self, later: Footprint) -> list[str]:
-        """What has grown."""
-        grown = []
-        if later.threads > self.threads:
-            grown.append(f"threads from {self.threads} to {later.threads}")
-        if later.files > self.files + 2:  # a segment more or less, a connection of the admin server
-            grown.append(f"file descriptors from {self.files} to {later.files}")
-        if later.rss > self.rss + _RSS_SLACK:
-            grown.append(f"RSS from {self.rss // _MIB} to {later.rss // _MIB} MiB")
-        return grown
-
-    def __str__(self) -> str:
-        return f"{self.threads} threads, {self.files} files, {self.rss // _MIB} MiB"
-
-
-def footprint(daemon: Daemon) -> Footprint:
-    """What the daemon holds now."""
-    process = Path(f"/proc/{daemon.process.pid}")
-    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-    return Footprint(
-        threads=int(status["Threads"]),
-        files=sum(1 for _ in (process / "fd").iterdir()),
-        rss=int(status["VmRSS"].split()[0]) * 1024,
-    )
 
 
 def reloaded(stage: Stage) -> Outcome:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from collector.config.types import ByteSize, Duration
 from collector.model.identity import ComponentID
 from collector.model.signal import Signal
 from collector.service.config import PipelineID, as_data
+from collector.service.settings import ServiceConfig
 from tests.unit.config.factories import BatchConfig, OtlpConfig, ProtocolsConfig, ServerConfig
 from tests.unit.config.reading import VALID, config_of, messages, problems_of
 
@@ -229,3 +231,19 @@ def test_the_whole_configuration_is_printed_in_the_shape_of_the_file() -> None:
         "traces": {"receivers": ["otlp"], "processors": [], "exporters": ["debug", "store"], "ack": None}
     }
     assert as_data(config_of(text), reveal=True)["exporters"]["store"]["password"] == "pw"
+
+
+def test_the_bound_on_requests_in_work_follows_the_memory_there_is() -> None:
+    """A quarter of the control group's limit, at most 128 MiB; what the file says goes before."""
+    mib = 1024 * 1024
+    assert ServiceConfig().in_flight_bytes(192 * mib) == 48 * mib
+    assert ServiceConfig().in_flight_bytes(64 * 1024 * mib) == 128 * mib
+    assert ServiceConfig().in_flight_bytes(None) == 128 * mib
+    assert ServiceConfig(in_flight_size_max=ByteSize(mib)).in_flight_bytes(192 * mib) == mib
+
+
+def test_a_delay_of_the_stop_is_a_part_of_the_time_it_has() -> None:
+    """Or nothing would be left for what is queued."""
+    found = ServiceConfig(shutdown_delay=Duration(20), shutdown_timeout=Duration(20)).validate()
+    assert [invalid.key for invalid in found] == ["shutdown_delay"]
+    assert not list(ServiceConfig(shutdown_delay=Duration(5)).validate())
