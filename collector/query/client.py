@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from collector.model.clock import Clock, SystemClock
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.query.aggregation import Aggregation, Over
 from collector.query.attributes import NO_ATTRIBUTES, Labels
 from collector.query.dialect import Dialect, during, statement
@@ -49,7 +49,7 @@ from collector.query.spans import read_spans, read_trace_spans, slowest_traces, 
 from collector.query.trace import Trace, build_trace
 from collector.query.when import Length, When, nanoseconds
 from collector.storage.store import Store, store_for
-from collector.storage.tables import SIGNAL_OF
+from collector.storage.tables import SIGNAL_OF, Table
 
 LIMIT: Final = 1000
 
@@ -336,9 +336,9 @@ class QueryClient:
         return list(lines[0].samples) if lines else []
 
     def cleanup_old_data(self, retention_days: float | None = None) -> dict[str, int]:
-        """Delete what is older, of all signals; return the number of rows deleted per table."""
+        """Delete older traces, metrics and logs, but no costs; return the number of rows deleted per table."""
         days = self._retention_days if retention_days is None else retention_days
         if days < 0:
             raise ValueError(f"retention_days is {days}: it cannot be negative")
-        ages_s = dict.fromkeys(Signal, days * 86_400)
+        ages_s: dict[Signal | Table, float] = dict.fromkeys(OPENTELEMETRY, days * 86_400.0)
         return self._store.apply_retention(ages_s, now_unix_nano=self._reader.clock.unix_nano())

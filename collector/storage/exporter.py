@@ -15,11 +15,12 @@ from collector.model.errors import PermanentError, RetryableError, TelemetryErro
 from collector.model.signal import Signal
 from collector.pipeline.component import Batch, CheckStep, Refused, Settings, StartError, State, Thread
 from collector.pipeline.sender_config import SenderConfig
+from collector.storage.balance import BalanceWatch
 from collector.storage.encoding import payload_encoder
 from collector.storage.encoding_ahead import EncodingAhead
 from collector.storage.salvage import write_what_goes
 from collector.storage.store import PositionError, SchemaError, Store
-from collector.storage.tables import SIGNAL_OF
+from collector.storage.tables import COST_ALLOCATIONS, COST_ORIGINS, COST_REQUESTS, SIGNAL_OF, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ _JITTER: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
-    """How long items are kept, by signal. 0 keeps them for ever; what is left out is not this collector's business.
+    """How long items are kept, by signal; costs by level. 0 keeps them for ever; what is left out is not this collector's business.
 
     A store that only one collector writes to has other defaults.
     """
@@ -42,15 +43,29 @@ class RetentionConfig:
     metrics: Duration | None = option(None, doc="Age at which metric points are deleted; 0: never.")
     traces: Duration | None = option(None, doc="Age at which spans are deleted; 0: never.")
     logs: Duration | None = option(None, doc="Age at which log records are deleted; 0: never.")
+    cost_origins: Duration | None = option(None, doc="Age at which charges are deleted; 0: never.")
+    cost_allocations: Duration | None = option(
+        None, doc="Age at which the parts of charges by workload are deleted; 0: never."
+    )
+    cost_requests: Duration | None = option(
+        None, doc="Age at which their parts by group of requests are deleted; 0: never."
+    )
 
-    def given_s(self) -> dict[Signal, float]:
-        """Ages in seconds, of the signals for which something was said; 0: never."""
-        ages = {Signal.METRICS: self.metrics, Signal.TRACES: self.traces, Signal.LOGS: self.logs}
-        return {signal: float(age) for signal, age in ages.items() if age is not None}
+    def given_s(self) -> dict[Signal | Table, float]:
+        """Ages in seconds, of the signals (and levels of costs) for which something was said; 0: never."""
+        ages: dict[Signal | Table, Duration | None] = {
+            Signal.METRICS: self.metrics,
+            Signal.TRACES: self.traces,
+            Signal.LOGS: self.logs,
+            COST_ORIGINS: self.cost_origins,
+            COST_ALLOCATIONS: self.cost_allocations,
+            COST_REQUESTS: self.cost_requests,
+        }
+        return {what: float(age) for what, age in ages.items() if age is not None}
 
-    def ages_s(self) -> dict[Signal, float]:
-        """Ages in seconds, of the signals that have one."""
-        return {signal: age_s for signal, age_s in self.given_s().items() if age_s}
+    def ages_s(self) -> dict[Signal | Table, float]:
+        """Ages in seconds, of those that have one."""
+        return {what: age_s for what, age_s in self.given_s().items() if age_s}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +97,7 @@ class StoreExporter:
         store: Store,
         *,
         migrate: bool,
-        retention_s: Mapping[Signal, float],
+        retention_s: Mapping[Signal | Table, float],
         retention_interval_s: float,
         local: bool = False,
         take_deleted: Callable[[], Mapping[Signal, int]] | None = None,
@@ -110,6 +125,7 @@ class StoreExporter:
         self._thread: Thread | None = None
         self._reported = threading.Lock()
         self._last_report: tuple[State, str] | None = None
+        self.balance = BalanceWatch(store, settings.clock, lambda: settings.part("cost"))
 
     def start(self) -> None:
         """See `Component`."""
@@ -133,6 +149,7 @@ class StoreExporter:
             self._thread = None
         for encoder in self._encoders.values():
             encoder.stop()
+        self.balance.stop()
         self.store.close()
 
     def export(self, batch: Batch, /) -> None:
@@ -169,6 +186,8 @@ class StoreExporter:
                 self._wake.set()
             raise
         self._report(State.OK, self.store.edition)
+        if batch.signal is Signal.COSTS and self.balance.written():
+            self._wake.set()
         if self._take_deleted is not None:
             for signal, count in self._take_deleted().items():
                 self._count_deleted(signal, count, "bound")
@@ -199,7 +218,11 @@ class StoreExporter:
                     self._delete_old(self._upkeep)
                     spread = 1 + self._settings.rng.uniform(-_JITTER, _JITTER)
                     retention_at = clock.monotonic() + self._retention_interval_s * spread
-                pause_s = None if self._upkeep is None else max(0.0, retention_at - clock.monotonic())
+                self.balance.look()
+                pauses = [self.balance.pause_s()]
+                if self._upkeep is not None:
+                    pauses.append(max(0.0, retention_at - clock.monotonic()))
+                pause_s = min((pause for pause in pauses if pause is not None), default=None)
             except TelemetryError as error:
                 self._report(State.DEGRADED, str(error))
             if self._rest is not None:

@@ -13,7 +13,7 @@ from collector.model.signal import Signal
 from collector.storage.postgresql.options import DAY_S, Layout, StoreOptions
 from collector.storage.postgresql.policies import COMPRESS_AFTER_S, ROLLUPS
 from collector.storage.postgresql.store import PostgresqlStore
-from collector.storage.tables import FACTS, METRIC_FACTS, NUMBER_POINTS, SPANS
+from collector.storage.tables import COST_FACTS, FACTS, METRIC_FACTS, NUMBER_POINTS, SPANS
 from collector.wire.canonical import serialized
 from tests.support import samples
 from tests.support.otlp_builder import gauge, metrics_request, number_point, span, spans_request
@@ -94,8 +94,10 @@ def _fill(store: PostgresqlStore, hours: int = 30) -> None:
 
 def test_new_tables_are_compressed_refreshed_and_kept(store: PostgresqlStore) -> None:
     """Compression and roll-ups from the start; nothing is deleted unless somebody says so."""
-    assert _policies(store, "compression") == dict.fromkeys((table.name for table in FACTS), COMPRESS_AFTER_S)
-    assert _policies(store, "refresh_continuous_aggregate") == dict.fromkeys(ROLLUPS, 31 * DAY_S)
+    assert _policies(store, "compression") == _compressed(COMPRESS_AFTER_S)
+    assert _policies(store, "refresh_continuous_aggregate") == {
+        view: 3660 * DAY_S if table in COST_FACTS else 31 * DAY_S for view, table in ROLLUPS.items()
+    }
     assert _policies(store, "retention") == {}
     order = store.query(
         "SELECT hypertable::text, segmentby, orderby FROM timescaledb_information.hypertable_compression_settings "
@@ -104,6 +106,11 @@ def test_new_tables_are_compressed_refreshed_and_kept(store: PostgresqlStore) ->
     assert [(row[1] or "", row[2].replace('"', "").split(",")) for row in order] == [
         ("", list(table.order_by)) for table in sorted(FACTS, key=lambda table: table.name)
     ]
+
+
+def _compressed(after_s: float) -> dict[str, float]:
+    """Costs later: their windows are open for days."""
+    return {table.name: max(after_s, 7 * DAY_S) if table in COST_FACTS else after_s for table in FACTS}
 
 
 def test_policies_follow_the_configuration(timescaledb_url: str, store: PostgresqlStore) -> None:
@@ -122,7 +129,10 @@ def test_policies_follow_the_configuration(timescaledb_url: str, store: Postgres
                 "retention_s": {Signal.TRACES: 7 * DAY_S, Signal.METRICS: 0.0},
                 "rollup_retention_s": 400 * DAY_S,
             },
-            {SPANS.name: 7 * DAY_S, **dict.fromkeys(ROLLUPS, 400 * DAY_S)},
+            {
+                SPANS.name: 7 * DAY_S,
+                **{view: 400 * DAY_S for view, table in ROLLUPS.items() if table not in COST_FACTS},
+            },
             60.0,
         ),
         ({"retention_s": {Signal.TRACES: 0.0}, "rollup_retention_s": 0.0, "compress_after_s": 0.0}, {}, None),
@@ -131,9 +141,7 @@ def test_policies_follow_the_configuration(timescaledb_url: str, store: Postgres
             assert other.maintain(now_unix_nano=NOW).changes != []
             assert other.maintain(now_unix_nano=NOW).changes == [], "nothing is left to change"
         assert _policies(store, "retention") == retention
-        assert _policies(store, "compression") == (
-            {} if compression is None else dict.fromkeys((table.name for table in FACTS), compression)
-        )
+        assert _policies(store, "compression") == ({} if compression is None else _compressed(compression))
 
 
 def test_a_collector_without_an_opinion_changes_nothing(timescaledb_url: str, store: PostgresqlStore) -> None:

@@ -13,7 +13,7 @@ import collector.query
 from collector.cli.database.group import command
 from collector.model.clock import SystemClock
 from collector.storage.store import open_store
-from collector.storage.tables import VIEWS
+from collector.storage.views import VIEWS
 from tests.support import otlp_builder as otlp
 
 README = (Path(collector.query.__path__[0]) / "README.md").read_text()

@@ -18,6 +18,7 @@ from collector.pipeline.component import Batch, StartError, State
 from collector.storage.exporter import StoreExporter
 from collector.storage.sqlite.store import SqliteStore
 from collector.storage.store import PositionError, SchemaError
+from collector.storage.tables import Table
 from collector.wire.canonical import serialized
 from tests.support import samples
 from tests.support.components import House, make_house
@@ -59,7 +60,7 @@ def make(
     path: Path,
     *,
     migrate: bool = True,
-    retention_s: dict[Signal, float] | None = None,
+    retention_s: dict[Signal | Table, float] | None = None,
     local: bool = True,
 ) -> StoreExporter:
     exporter = StoreExporter(
