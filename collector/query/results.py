@@ -273,8 +273,6 @@ def as_json(value: Any) -> Any:
     match value:
         case float():
             return value if math.isfinite(value) else _special(value)
-        case Decimal():
-            return amount_text(value)  # a text: a JSON number is a double to most who read it
         case bytes():
             return b64encode(value).decode()
         case datetime():
@@ -298,4 +296,5 @@ def _fields(result: Any) -> Iterator[tuple[str, Any]]:
         value = getattr(result, field.name)
         if field.name.endswith("time_unix_nano"):
             yield field.name.removesuffix("_unix_nano"), None if value is None else iso(value)
-        yield field.name, as_json(value)
+        # Amounts as text: a JSON number is a double to most who read it.
+        yield field.name, amount_text(value) if isinstance(value, Decimal) else as_json(value)

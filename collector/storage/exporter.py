@@ -158,21 +158,21 @@ class StoreExporter:
         encoded = encoder.encode(batch)
         if encoded.omission is None or not encoded.dimensions:
             encoder.begin()  # else the next batch would hold the same dimensions, which are not confirmed yet
-        with self._attempt("write"):
+        with self._attempt("write", batch.signal):
             self.store.write(encoded, queue_id=batch.queue_id, start=batch.start, end=batch.end)
 
     def salvage(self, batch: Batch, set_aside: Callable[[Sequence[Refused]], None], /) -> None:
         """See `SalvagingExporter`."""
         encode = self._encoders[batch.signal].encode_payloads
         with (
-            self._attempt("salvage"),
+            self._attempt("salvage", batch.signal),
             self.store.parts(queue_id=batch.queue_id, start=batch.start, end=batch.end) as write,
         ):
             if write is not None:
                 set_aside(write_what_goes(batch.records, encode, write))
 
     @contextmanager
-    def _attempt(self, operation: str) -> Iterator[None]:
+    def _attempt(self, operation: str, signal: Signal) -> Iterator[None]:
         """Around an attempt to write: time it, and say how the store is."""
         try:
             with self._timed(operation):
@@ -186,11 +186,11 @@ class StoreExporter:
                 self._wake.set()
             raise
         self._report(State.OK, self.store.edition)
-        if batch.signal is Signal.COSTS and self.balance.written():
+        if signal is Signal.COSTS and self.balance.written():
             self._wake.set()
         if self._take_deleted is not None:
-            for signal, count in self._take_deleted().items():
-                self._count_deleted(signal, count, "bound")
+            for of, count in self._take_deleted().items():
+                self._count_deleted(of, count, "bound")
 
     def prepare(self, batch: Batch, /) -> None:
         """See `PreparingExporter`."""

@@ -18,7 +18,7 @@ from collector.pipeline.component import Batch, StartError, State
 from collector.storage.exporter import StoreExporter
 from collector.storage.sqlite.store import SqliteStore
 from collector.storage.store import PositionError, SchemaError
-from collector.storage.tables import Table
+from collector.storage.tables import COST_ALLOCATIONS, COST_REQUESTS, Table
 from collector.wire.canonical import serialized
 from tests.support import samples
 from tests.support.components import House, make_house
@@ -227,8 +227,13 @@ def test_check_asks_the_store(exporters: list[StoreExporter], house: House, path
 
 def test_retention_of_0_keeps_for_ever() -> None:
     """Signals without an age are not looked at."""
-    config = SqliteRetentionConfig(traces=Duration(0))
-    assert config.ages_s() == {Signal.METRICS: 90 * DAY_S, Signal.LOGS: 30 * DAY_S}
+    config = SqliteRetentionConfig(traces=Duration(0), cost_origins=Duration(0))
+    assert config.ages_s() == {
+        Signal.METRICS: 90 * DAY_S,
+        Signal.LOGS: 30 * DAY_S,
+        COST_ALLOCATIONS: 397 * DAY_S,
+        COST_REQUESTS: 90 * DAY_S,
+    }
 
 
 def test_what_is_encoded_ahead_is_stored_as_ever(
