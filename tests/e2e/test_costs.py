@@ -43,7 +43,7 @@ def _config(destination: Destination, directory: Path) -> str:
 
 def _over_grpc(daemon: Daemon, body: bytes) -> Any:
     with grpc.insecure_channel(daemon.grpc) as channel:
-        export = channel.unary_unary(f"/{Signal.COSTS.service}/Export")
+        export = channel.unary_unary(f"/{Signal.COSTS.service}/Export", None, None)
         return Signal.COSTS.response_type().FromString(export(body, timeout=20))
 
 
@@ -73,7 +73,7 @@ def test_costs_arrive_over_every_transport_and_are_stored_once(
                 records = ledger(f"service {number}", start=NOW_UNIX_NANO - number * HOUR)
                 expected |= {record.record_id: record for record in records}
                 body = encode_request(records)
-                request = Signal.COSTS.request_type().FromString(body)
+                request: Any = Signal.COSTS.request_type().FromString(body)
                 # Another order each time, so that it is not taken for the same request.
                 request.records.append(request.records[turn])
                 del request.records[turn]
@@ -140,5 +140,5 @@ def test_without_a_pipeline_costs_are_not_taken(tmp_path: Path) -> None:
         with pytest.raises(grpc.RpcError) as refused:
             _over_grpc(daemon, encode_request(ledger()))
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
-        assert "no pipeline for costs" in refused.value.details()
+        assert "no pipeline for costs" in str(refused.value.details())
         assert daemon.stop() == 0
