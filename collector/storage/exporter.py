@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from collector.config.option import option
+from collector.config.option import Invalid, option
 from collector.config.types import Duration
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
 from collector.model.signal import Signal
@@ -23,7 +24,6 @@ from collector.storage.store import PositionError, SchemaError, Store
 from collector.storage.tables import COST_ALLOCATIONS, COST_ORIGINS, COST_REQUESTS, SIGNAL_OF, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from uuid import UUID
 
 # How often a database that is away, or has no tables yet, is looked at.
@@ -50,6 +50,14 @@ class RetentionConfig:
     cost_requests: Duration | None = option(
         None, doc="Age at which their parts by group of requests are deleted; 0: never."
     )
+
+    def validate(self) -> Iterator[Invalid]:
+        """Check that a part does not outlive its whole: what is left of it would not add up."""
+        levels = ("cost_origins", "cost_allocations", "cost_requests")
+        for coarser, finer in pairwise(levels):
+            whole, part = getattr(self, coarser), getattr(self, finer)
+            if whole and part is not None and not 0 < part <= whole:
+                yield Invalid(finer, f"must not be kept for longer than {coarser}, of which it is the parts")
 
     def given_s(self) -> dict[Signal | Table, float]:
         """Ages in seconds, of the signals (and levels of costs) for which something was said; 0: never."""

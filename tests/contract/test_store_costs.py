@@ -17,13 +17,19 @@ from collector.cost.identity import identify
 from collector.cost.protobuf import encode_request
 from collector.cost.record import ChargeClass, CostAttributionRecord, Level, Period
 from collector.model.signal import Signal
+from collector.query.client import QueryClient
 from collector.storage.balance import count_unbalanced
 from collector.storage.decode_costs import cost_records
 from collector.storage.encoding import payload_encoder
-from collector.storage.store import Store, open_store
+from collector.storage.postgresql import schema as postgresql_schema
+from collector.storage.postgresql.store import PostgresqlStore
+from collector.storage.sqlite import schema as sqlite_schema
+from collector.storage.store import SchemaError, Store, open_store
 from collector.storage.tables import COST_ALLOCATIONS, COST_ORIGINS, COST_REQUESTS, Table
+from tests.support import samples
 from tests.support.cost_samples import HOUR, NOW_UNIX_NANO, amounts, hours, ledger
-from tests.support.stores import assert_balanced
+from tests.support.fake_clock import FakeClock
+from tests.support.stores import assert_balanced, put
 
 DAY_S = 86_400.0
 
@@ -317,3 +323,38 @@ def test_what_is_not_priced_balances(store: Store) -> None:
     write(store, [origin, part])
     [[level, cost]] = store.query("SELECT level, effective_cost FROM costs").rows
     assert (level, cost) == ("allocation", None)
+
+
+# --- schemas one version apart ------------------------------------------------------------------------------
+
+
+def test_a_schema_without_costs_takes_telemetry_and_makes_costs_wait(
+    lasting_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sidecars roll one by one: the new program on the tables of the version before, then migrated."""
+    for dialect in (sqlite_schema, postgresql_schema):
+        before = dialect.known()[:-1]
+        monkeypatch.setattr(dialect, "known", lambda before=before: before)
+    with closing(open_store(lasting_store_url)) as old:
+        old.migrate()
+    monkeypatch.undo()
+
+    with closing(open_store(lasting_store_url)) as store:
+        assert store.schema_status().usable
+        put(store, Signal.LOGS, samples.logs())
+        with pytest.raises(SchemaError, match="migrate"):
+            write(store, ledger())
+        put(store, Signal.TRACES, samples.traces())
+        assert COST_ORIGINS.name not in {entry.table for entry in store.stats()}
+        assert [step for step in store.check() if not step.ok] == []
+        ages: dict[Signal | Table, float] = {Signal.COSTS: DAY_S, Signal.TRACES: 10_000 * DAY_S}
+        assert COST_ORIGINS.name not in store.apply_retention(ages, now_unix_nano=NOW_UNIX_NANO)
+        if isinstance(store, PostgresqlStore):
+            store.maintain(now_unix_nano=NOW_UNIX_NANO)
+        ask = QueryClient(store, clock=FakeClock(unix_nano=NOW_UNIX_NANO))
+        assert ask.items()[Signal.COSTS] == 0
+
+        assert [migration.name for migration in store.migrate()] == ["costs"]
+        write(store, ledger())
+        assert stored(store) == by_id(ledger())
+        assert_balanced(store)

@@ -15,7 +15,7 @@ from collector.model.errors import RetryableError
 from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 from collector.pipeline.component import Batch, StartError, State
-from collector.storage.exporter import StoreExporter
+from collector.storage.exporter import RetentionConfig, StoreExporter
 from collector.storage.sqlite.store import SqliteStore
 from collector.storage.store import PositionError, SchemaError
 from collector.storage.tables import COST_ALLOCATIONS, COST_REQUESTS, Table
@@ -261,3 +261,25 @@ def test_what_is_encoded_ahead_is_stored_as_ever(
     stored = [read_back(exporter.store, Signal.METRICS)]
     assert serialized(Signal.METRICS, requests[4:]) == serialized(Signal.METRICS, stored)
     assert any(thread.name.endswith("encode") for thread in house.threads)
+
+
+@pytest.mark.parametrize(
+    ("origins", "allocations", "requests", "wrong"),
+    [
+        (3, 2, 1, []),
+        (0, 0, 0, []),
+        (0, 2, 1, []),
+        (1, 2, 1, ["cost_allocations"]),
+        (3, 2, 0, ["cost_requests"]),
+    ],
+)
+def test_parts_of_costs_do_not_outlive_their_whole(
+    origins: float, allocations: float, requests: float, wrong: list[str]
+) -> None:
+    """They would not add up to anything."""
+    config = RetentionConfig(
+        cost_origins=Duration(origins),
+        cost_allocations=Duration(allocations),
+        cost_requests=Duration(requests),
+    )
+    assert [found.key for found in config.validate()] == wrong
