@@ -34,7 +34,7 @@ from collector.cost.record import (
     Period,
     RecordError,
 )
-from collector.cost.v1.cost_pb2 import CostAttributionRecord as Message
+from collector.proto.cost.v1.cost_pb2 import CostAttributionRecord as Message
 
 _SECOND_NS: Final = 1_000_000_000
 _HOUR_NS: Final = 3600 * _SECOND_NS

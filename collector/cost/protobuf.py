@@ -27,8 +27,8 @@ from collector.cost.record import (
     Subject,
     SubjectKind,
 )
-from collector.cost.v1 import cost_pb2
-from collector.cost.v1.cost_service_pb2 import ExportCostsServiceRequest
+from collector.proto.cost.v1 import cost_pb2
+from collector.proto.cost.v1.cost_service_pb2 import ExportCostsServiceRequest
 
 
 @dataclass(frozen=True, slots=True)

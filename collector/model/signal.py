@@ -1,7 +1,7 @@
-"""The three signals, and the one table of how they differ.
+"""The signals, and the one table of how they differ.
 
 Everything that has to know "traces are called spans here and `ExportTraceServiceRequest` there" looks it up
-in `Signal`; nothing else in the house is written three times.
+in `Signal`; nothing else in the house is written once per signal.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 
 class Signal(Enum):
-    """A kind of telemetry (OpenTelemetry specification, "Signals"). The value is the name used in YAML."""
+    """A kind of telemetry. The value is the name used in YAML.
+
+    The first three are OpenTelemetry's (specification, "Signals"); costs are ours (`proto/collector/cost/v1`), with
+    the same manners.
+    """
 
     TRACES = "traces"
     METRICS = "metrics"
     LOGS = "logs"
+    COSTS = "costs"
 
     @property
     def item(self) -> str:
@@ -33,12 +38,11 @@ class Signal(Enum):
     @property
     def service(self) -> str:
         """Full gRPC name of the service that exports it."""
-        singular = _SINGULAR[self]
-        return f"opentelemetry.proto.collector.{singular.lower()}.v1.{singular}Service"
+        return _SERVICES[self]
 
     @property
     def http_path(self) -> str:
-        """Default URL path of OTLP/HTTP (opentelemetry-proto, docs/specification.md, "OTLP/HTTP Request")."""
+        """Default URL path over HTTP (opentelemetry-proto, docs/specification.md, "OTLP/HTTP Request")."""
         return f"/v1/{self.value}"
 
     def request_type(self) -> type[Message]:
@@ -50,12 +54,27 @@ class Signal(Enum):
         return _types(self)[1]
 
 
-_ITEMS: Final = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
-_SINGULAR: Final = {Signal.TRACES: "Trace", Signal.METRICS: "Metrics", Signal.LOGS: "Logs"}
+# OpenTelemetry's own, whose requests are all built alike: resources, scopes, items.
+OPENTELEMETRY: Final = (Signal.TRACES, Signal.METRICS, Signal.LOGS)
+
+_ITEMS: Final = {
+    Signal.TRACES: "spans",
+    Signal.METRICS: "metric_points",
+    Signal.LOGS: "log_records",
+    Signal.COSTS: "cost_records",
+}
+_COLLECTOR: Final = "opentelemetry.proto.collector"
+_SERVICES: Final = {
+    Signal.TRACES: f"{_COLLECTOR}.trace.v1.TraceService",
+    Signal.METRICS: f"{_COLLECTOR}.metrics.v1.MetricsService",
+    Signal.LOGS: f"{_COLLECTOR}.logs.v1.LogsService",
+    Signal.COSTS: "collector.cost.v1.CostService",
+}
 _REJECTED_FIELDS: Final = {
     Signal.TRACES: "rejected_spans",
     Signal.METRICS: "rejected_data_points",
     Signal.LOGS: "rejected_log_records",
+    Signal.COSTS: "rejected_records",
 }
 
 
@@ -73,3 +92,7 @@ def _types(signal: Signal) -> tuple[type[Message], type[Message]]:
             from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 
             return logs.ExportLogsServiceRequest, logs.ExportLogsServiceResponse
+        case Signal.COSTS:
+            from collector.proto.cost.v1 import cost_service_pb2 as costs
+
+            return costs.ExportCostsServiceRequest, costs.ExportCostsServiceResponse

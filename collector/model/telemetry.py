@@ -16,7 +16,7 @@ class Telemetry:
     """One signal's items in OTLP wire form.
 
     `payload` is an encoded `Export…ServiceRequest` that `wire.scan` has accepted: it parses, every item in it
-    is valid, and `items` counts them. Because field 1 of all three requests is repeated, the payloads of
+    is valid, and `items` counts them. Because field 1 of all requests is repeated, the payloads of
     several `Telemetry` joined together are again one valid request (protobuf encoding, "Last One Wins" and
     repeated fields): batching is a join and forwarding is free.
     """

@@ -276,6 +276,8 @@ class Settings:
     http: HttpHost
     spawn: Callable[[str, Callable[[], None]], Thread]  # name, body; a body that raises stops the process
     report: Callable[[State, str], None]  # state, one sentence; shown by /healthz and logged on change
+    # The same of a part of the component that is well or not by itself, under a name; registered when asked for.
+    part: Callable[[str], Callable[[State, str], None]] = lambda name: lambda state, message: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

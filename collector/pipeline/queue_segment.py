@@ -40,7 +40,8 @@ FOOTER_SIZE: Final = _FOOTER.size + _CRC.size
 _SEGMENT_MAGIC: Final = b"OTLPSEG\n"
 _RECORD_MAGIC: Final = b"\xf5OTR"
 _FOOTER_MAGIC: Final = b"\xf5OTF"
-_SIGNALS: Final = {Signal.TRACES: 1, Signal.METRICS: 2, Signal.LOGS: 3}
+# Never used again for another. What a version does not know, it sets aside as `wrong_version`.
+_SIGNALS: Final = {Signal.TRACES: 1, Signal.METRICS: 2, Signal.LOGS: 3, Signal.COSTS: 4}
 _BY_NUMBER: Final = {number: signal for signal, number in _SIGNALS.items()}
 
 _WINDOW: Final = 256 * 1024

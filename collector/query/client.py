@@ -11,13 +11,16 @@ resource. Lists of single items begin with the newest, and `limit` keeps the new
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from collector.model.clock import Clock, SystemClock
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.query.aggregation import Aggregation, Over
 from collector.query.attributes import NO_ATTRIBUTES, Labels
+from collector.query.cost_entries import read_cost_entries
+from collector.query.costs import NO_DIMENSIONS, compare_costs, read_costs
 from collector.query.dialect import Dialect, during, statement
 from collector.query.logs import read_logs, severity_number
 from collector.query.points import (
@@ -32,6 +35,8 @@ from collector.query.points import (
 from collector.query.ranges import GroupBy, read_range, steps_of
 from collector.query.reader import Reader
 from collector.query.results import (
+    Cost,
+    CostChange,
     HistogramPoint,
     LogRecord,
     Metric,
@@ -47,9 +52,9 @@ from collector.query.results import (
 from collector.query.series import read_metrics
 from collector.query.spans import read_spans, read_trace_spans, slowest_traces, status_code, trace_id_bytes
 from collector.query.trace import Trace, build_trace
-from collector.query.when import Length, When, nanoseconds
+from collector.query.when import Length, When, Window, nanoseconds, unix_nano
 from collector.storage.store import Store, store_for
-from collector.storage.tables import SIGNAL_OF
+from collector.storage.tables import SIGNAL_OF, Table
 
 LIMIT: Final = 1000
 
@@ -270,10 +275,18 @@ class QueryClient:
         """Return how many items of each signal lie in the window."""
         conditions = during(self._reader.dialect, self._reader.window(start, end))
         counts = dict.fromkeys(Signal, 0)
+        stored = {entry.table for entry in self._store.stats()} if self._behind() else SIGNAL_OF.keys()
         for table, signal in SIGNAL_OF.items():
+            if table not in stored:
+                continue
             text = statement(f"SELECT count(*) FROM {table} p", conditions.where)  # noqa: S608 - of ours
             counts[signal] += self._reader.rows(text, conditions.parameters)[0][0]
         return counts
+
+    def _behind(self) -> bool:
+        """Whether the schema lacks tables that this program knows."""
+        status = self._store.schema_status()
+        return status.current < status.expected
 
     def services(self) -> list[Service]:
         """Return every service that has sent something, by name."""
@@ -284,6 +297,56 @@ class QueryClient:
             Service(service_name=name, service_namespace=namespace, instances=instances, resources=resources)
             for name, namespace, instances, resources in sorted(rows)
         ]
+
+    # --- costs ----------------------------------------------------------------------------------------------
+
+    def costs(
+        self,
+        start: When | None = "-30d",
+        end: When | None = None,
+        group_by: Sequence[str] = (),
+        where: Mapping[str, str] = NO_DIMENSIONS,
+        step: str | None = None,
+    ) -> list[Cost]:
+        """Return what was charged for in periods that begin in the window: every cost once, exactly, by currency.
+
+        Args:
+            start: Where the window begins.
+            end: Where it ends.
+            group_by: One result for each combination of these dimensions' values: `service`, `team`, `tenant`,
+                `environment`, `namespace`, `workload`, `category`, … (`costs.DIMENSIONS`), `label:KEY`, `tag:KEY`.
+            where: Only costs with these values of dimensions; "": without one.
+            step: `hour`, `day` or `month` (UTC): one result for each.
+
+        Raises:
+            ValueError: an argument is none of these.
+        """
+        return read_costs(self._reader, self._reader.window(start, end), group_by, where, step)
+
+    def cost_changes(
+        self,
+        start: When = "-7d",
+        end: When = "now",
+        group_by: Sequence[str] = ("service",),
+        where: Mapping[str, str] = NO_DIMENSIONS,
+        previous_start: When | None = None,
+        cost: str = "effective_cost",
+        limit: int | None = LIMIT,
+    ) -> list[CostChange]:
+        """Return what changed against an earlier period of the same length, the largest changes first.
+
+        `previous_start`: where that period begins; None: it ends where this one begins.
+        """
+        window = self._reader.window(start, end)
+        length = window.end_unix_nano - window.start_unix_nano
+        if previous_start is None:
+            before = window.start_unix_nano - length
+        else:
+            before = unix_nano(previous_start, self._reader.clock)
+        if before < 0:
+            raise ValueError("the period before would begin before 1970")
+        previous = Window(before, before + length)
+        return compare_costs(self._reader, window, previous, group_by, where, cost)[:limit]
 
     # --- by the names and arguments that OpenFinOps and its metrics storage have ------------------------------
 
@@ -299,6 +362,21 @@ class QueryClient:
         A point belongs to a cluster by `cluster_id`, `k8s.cluster.name`, `k8s.cluster.uid` or `cluster`.
         """
         return read_cluster_points(self._reader, self._reader.window(start_time, end_time), cluster_id, limit)
+
+    def query_historical_costs(
+        self,
+        start_time: When | None = None,
+        end_time: When | None = None,
+        category: str | None = None,
+        resource_id: str | None = None,
+        limit: int | None = LIMIT,
+    ) -> list[dict[str, Any]]:
+        """Return costs as finopsmetrics' `CostEntry` has them, newest first: every cost once, what is unpriced left out.
+
+        `amount` is a float there, which may not say the last digits; `costs` is exact.
+        """
+        window = self._reader.window(start_time, end_time)
+        return read_cost_entries(self._reader, window, category, resource_id, limit)
 
     def query_metrics(
         self,
@@ -336,9 +414,9 @@ class QueryClient:
         return list(lines[0].samples) if lines else []
 
     def cleanup_old_data(self, retention_days: float | None = None) -> dict[str, int]:
-        """Delete what is older, of all signals; return the number of rows deleted per table."""
+        """Delete older traces, metrics and logs, but no costs; return the number of rows deleted per table."""
         days = self._retention_days if retention_days is None else retention_days
         if days < 0:
             raise ValueError(f"retention_days is {days}: it cannot be negative")
-        ages_s = dict.fromkeys(Signal, days * 86_400)
+        ages_s: dict[Signal | Table, float] = dict.fromkeys(OPENTELEMETRY, days * 86_400.0)
         return self._store.apply_retention(ages_s, now_unix_nano=self._reader.clock.unix_nano())

@@ -8,8 +8,10 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeAlias
 
+from collector.cost.amount import amount_text, subtract
 from collector.query.attributes import Attributes
 from collector.query.when import iso, utc
 
@@ -230,6 +232,39 @@ class Service:
     resources: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What somebody or something cost: a sum in one currency. Sums of different currencies are different results.
+
+    A sum is None where nothing of it is priced; `unpriced` is how many of the `records` are not.
+    """
+
+    labels: Mapping[str, str | None]  # of `group_by`
+    billing_currency: str
+    time_unix_nano: int | None  # beginning of the step; None: the whole window
+    billed_cost: Decimal | None
+    effective_cost: Decimal | None
+    list_cost: Decimal | None
+    contracted_cost: Decimal | None
+    records: int
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostChange:
+    """A group's cost in one period against another; 0 where it had none."""
+
+    labels: Mapping[str, str | None]
+    billing_currency: str
+    cost: Decimal
+    previous: Decimal
+
+    @property
+    def difference(self) -> Decimal:
+        """How much more it is."""
+        return subtract(self.cost, self.previous)
+
+
 def as_json(value: Any) -> Any:
     """Return a result as what `json.dumps` takes, by the rules of OTLP/JSON: bytes as base64, NaN as text.
 
@@ -261,4 +296,5 @@ def _fields(result: Any) -> Iterator[tuple[str, Any]]:
         value = getattr(result, field.name)
         if field.name.endswith("time_unix_nano"):
             yield field.name.removesuffix("_unix_nano"), None if value is None else iso(value)
-        yield field.name, as_json(value)
+        # Amounts as text: a JSON number is a double to most who read it.
+        yield field.name, amount_text(value) if isinstance(value, Decimal) else as_json(value)

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from collector.model.errors import TelemetryError
 
 if TYPE_CHECKING:
+    from collector.storage.balance import BalanceWatch
     from collector.storage.store import Store
 
 
 @runtime_checkable
 class StoreExporter(Protocol):
-    """An exporter that writes to a `Store`."""
+    """An exporter that writes to a `Store`, and looks now and then whether the costs in it add up."""
 
     @property
     def store(self) -> Store:
         """The store."""
+        ...
+
+    @property
+    def balance(self) -> BalanceWatch:
+        """What it saw last."""
         ...
 
 
@@ -49,10 +55,25 @@ def database_info(name: str, exporter: object, config: Any) -> dict[str, object]
         "reachable": True,
         "edition": store.edition,
         **({"rows_are_stored": arrival} if arrival else {}),
+        **_costs(exporter.balance),
         "schema": {
             "current": schema.current,
             "expected": schema.expected,
             "usable": schema.usable,
             "pending": [f"{migration.version:04} {migration.name}" for migration in schema.pending],
         },
+    }
+
+
+def _costs(watch: BalanceWatch) -> dict[str, object]:
+    """Whether costs add up, where they are written."""
+    last = watch.last
+    if last is None:
+        return {}
+    return {
+        "costs": {
+            "balanced": not last.unbalanced,
+            "unbalanced_amounts": last.unbalanced,
+            "checked_unix_nano": last.checked_unix_nano,
+        }
     }

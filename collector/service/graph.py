@@ -69,6 +69,7 @@ class House:
             http=self.http,
             spawn=self.spawn,
             report=status.report,
+            part=status.part,
         )
 
 
@@ -195,7 +196,7 @@ class Graph:
 
     def statuses(self) -> list[ComponentStatus]:
         """What each component says about itself."""
-        return [node.status for node in self.parts()]
+        return [status for node in self.parts() for status in node.status.all()]
 
     def writable(self) -> bool:
         """Whether every sending queue has room, for more than the smallest of requests."""

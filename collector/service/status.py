@@ -52,6 +52,7 @@ class ComponentStatus:
         self._log = log
         self._lock = threading.Lock()
         self._current = Status(State.STARTING, "", clock.unix_nano())
+        self._parts: dict[str, ComponentStatus] = {}
 
     @property
     def current(self) -> Status:
@@ -62,6 +63,17 @@ class ComponentStatus:
     def state(self) -> State:
         """The state that was reported last."""
         return self._current.state
+
+    def part(self, name: str) -> Callable[[State, str], None]:
+        """See `Settings.part`."""
+        with self._lock:
+            key = ComponentKey(self.key.kind, self.key.name, name)
+            return self._parts.setdefault(name, ComponentStatus(key, self._clock, self._log)).report
+
+    def all(self) -> list[ComponentStatus]:
+        """This, and those of the parts."""
+        with self._lock:
+            return [self, *self._parts.values()]
 
     def report(self, state: State, message: str) -> None:
         """Take a report: see `Settings.report`. A change for the worse or the better is logged."""

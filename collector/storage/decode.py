@@ -12,6 +12,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from collector.model.signal import Signal
+from collector.storage.decode_costs import fill_records
 from collector.storage.parts import fill_entity_refs, fill_events, fill_exemplars, fill_links
 from collector.storage.rows import Key, Row, unsigned64
 from collector.storage.tables import (
@@ -40,6 +41,9 @@ def decode(signal: Signal, facts: Facts, dimensions: Dimensions) -> Message:
         KeyError: a fact refers to a dimension that is not there.
     """
     request = signal.request_type()()
+    if signal is Signal.COSTS:
+        fill_records(request, facts)
+        return request
     envelopes = _Envelopes(request, signal, dimensions)
     match signal:
         case Signal.TRACES:

@@ -33,6 +33,10 @@ _RESOURCES_MAX: Final = 2_000
 
 def encode(signal: Signal, messages: Sequence[Message]) -> Encoded:
     """Encode the items of `messages`, which are `Export…ServiceRequest`s of `signal`, once."""
+    if signal is Signal.COSTS:
+        from collector.storage.encode_costs import encode_costs
+
+        return encode_costs(messages)
     return Encoder().encode(signal, messages)
 
 
@@ -40,7 +44,7 @@ class Encoder:
     """Encodes batch after batch and remembers identities between them, within bounds. Not thread-safe.
 
     What it remembers follows from content alone, so that it never has to be forgotten: whether a database holds
-    a dimension is the store's business.
+    a dimension is the store's business. Of OpenTelemetry's signals; `encode_costs` does costs.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class Encoder:
                 walk = self._metrics_request
             case Signal.LOGS:
                 walk = self._logs
+            case Signal.COSTS:
+                raise ValueError("costs have an encoder of their own")
         for message in messages:
             walk(message)
         facts = {table: sort_rows(table, rows) for table, rows in self._facts.items() if rows}

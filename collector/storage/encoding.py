@@ -1,6 +1,7 @@
 """What encodes the batches of an exporter: the native encoder if it is there, else the reference.
 
-The only place that chooses. Both give the same; `native` says how, and what for.
+The only place that chooses. Both give the same; `native` says how, and what for. Costs have
+one encoder, in Python: they are few.
 """
 
 from __future__ import annotations
@@ -26,11 +27,24 @@ class PayloadEncoder(Protocol):
 
 def payload_encoder(signal: Signal) -> PayloadEncoder:
     """Return a new encoder of batches of `signal`."""
+    if signal is Signal.COSTS:
+        return CostEncoder()
     if native():
         from collector.storage.native import NativeEncoder
 
         return NativeEncoder(signal)
     return ReferenceEncoder(signal)
+
+
+class CostEncoder:
+    """`storage.encode_costs` as a `PayloadEncoder`. What it needs is loaded when there are costs."""
+
+    def encode(self, payloads: Sequence[bytes]) -> Encoded:
+        """See `PayloadEncoder`."""
+        from collector.storage.encode_costs import encode_costs
+
+        request = Signal.COSTS.request_type()
+        return encode_costs([request.FromString(payload) for payload in payloads])
 
 
 class ReferenceEncoder:

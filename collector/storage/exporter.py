@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from collector.config.option import option
+from collector.config.option import Invalid, option
 from collector.config.types import Duration
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.pipeline.component import Batch, CheckStep, Refused, Settings, StartError, State, Thread
 from collector.pipeline.sender_config import SenderConfig
+from collector.storage.balance import BalanceWatch
 from collector.storage.encoding import payload_encoder
 from collector.storage.encoding_ahead import EncodingAhead
 from collector.storage.salvage import write_what_goes
 from collector.storage.store import PositionError, SchemaError, Store
-from collector.storage.tables import SIGNAL_OF
+from collector.storage.tables import COST_ALLOCATIONS, COST_ORIGINS, COST_REQUESTS, SIGNAL_OF, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from uuid import UUID
 
 # How often a database that is away, or has no tables yet, is looked at.
@@ -34,7 +35,7 @@ _JITTER: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
-    """How long items are kept, by signal. 0 keeps them for ever; what is left out is not this collector's business.
+    """How long items are kept, by signal; costs by level. 0 keeps them for ever; what is left out is not this collector's business.
 
     A store that only one collector writes to has other defaults.
     """
@@ -42,15 +43,37 @@ class RetentionConfig:
     metrics: Duration | None = option(None, doc="Age at which metric points are deleted; 0: never.")
     traces: Duration | None = option(None, doc="Age at which spans are deleted; 0: never.")
     logs: Duration | None = option(None, doc="Age at which log records are deleted; 0: never.")
+    cost_origins: Duration | None = option(None, doc="Age at which charges are deleted; 0: never.")
+    cost_allocations: Duration | None = option(
+        None, doc="Age at which the parts of charges by workload are deleted; 0: never."
+    )
+    cost_requests: Duration | None = option(
+        None, doc="Age at which their parts by group of requests are deleted; 0: never."
+    )
 
-    def given_s(self) -> dict[Signal, float]:
-        """Ages in seconds, of the signals for which something was said; 0: never."""
-        ages = {Signal.METRICS: self.metrics, Signal.TRACES: self.traces, Signal.LOGS: self.logs}
-        return {signal: float(age) for signal, age in ages.items() if age is not None}
+    def validate(self) -> Iterator[Invalid]:
+        """Check that a part does not outlive its whole: what is left of it would not add up."""
+        levels = ("cost_origins", "cost_allocations", "cost_requests")
+        for coarser, finer in pairwise(levels):
+            whole, part = getattr(self, coarser), getattr(self, finer)
+            if whole and part is not None and not 0 < part <= whole:
+                yield Invalid(finer, f"must not be kept for longer than {coarser}, of which it is the parts")
 
-    def ages_s(self) -> dict[Signal, float]:
-        """Ages in seconds, of the signals that have one."""
-        return {signal: age_s for signal, age_s in self.given_s().items() if age_s}
+    def given_s(self) -> dict[Signal | Table, float]:
+        """Ages in seconds, of the signals (and levels of costs) for which something was said; 0: never."""
+        ages: dict[Signal | Table, Duration | None] = {
+            Signal.METRICS: self.metrics,
+            Signal.TRACES: self.traces,
+            Signal.LOGS: self.logs,
+            COST_ORIGINS: self.cost_origins,
+            COST_ALLOCATIONS: self.cost_allocations,
+            COST_REQUESTS: self.cost_requests,
+        }
+        return {what: float(age) for what, age in ages.items() if age is not None}
+
+    def ages_s(self) -> dict[Signal | Table, float]:
+        """Ages in seconds, of those that have one."""
+        return {what: age_s for what, age_s in self.given_s().items() if age_s}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +105,7 @@ class StoreExporter:
         store: Store,
         *,
         migrate: bool,
-        retention_s: Mapping[Signal, float],
+        retention_s: Mapping[Signal | Table, float],
         retention_interval_s: float,
         local: bool = False,
         take_deleted: Callable[[], Mapping[Signal, int]] | None = None,
@@ -110,6 +133,7 @@ class StoreExporter:
         self._thread: Thread | None = None
         self._reported = threading.Lock()
         self._last_report: tuple[State, str] | None = None
+        self.balance = BalanceWatch(store, settings.clock, lambda: settings.part("cost"))
 
     def start(self) -> None:
         """See `Component`."""
@@ -133,6 +157,7 @@ class StoreExporter:
             self._thread = None
         for encoder in self._encoders.values():
             encoder.stop()
+        self.balance.stop()
         self.store.close()
 
     def export(self, batch: Batch, /) -> None:
@@ -141,21 +166,21 @@ class StoreExporter:
         encoded = encoder.encode(batch)
         if encoded.omission is None or not encoded.dimensions:
             encoder.begin()  # else the next batch would hold the same dimensions, which are not confirmed yet
-        with self._attempt("write"):
+        with self._attempt("write", batch.signal):
             self.store.write(encoded, queue_id=batch.queue_id, start=batch.start, end=batch.end)
 
     def salvage(self, batch: Batch, set_aside: Callable[[Sequence[Refused]], None], /) -> None:
         """See `SalvagingExporter`."""
         encode = self._encoders[batch.signal].encode_payloads
         with (
-            self._attempt("salvage"),
+            self._attempt("salvage", batch.signal),
             self.store.parts(queue_id=batch.queue_id, start=batch.start, end=batch.end) as write,
         ):
             if write is not None:
                 set_aside(write_what_goes(batch.records, encode, write))
 
     @contextmanager
-    def _attempt(self, operation: str) -> Iterator[None]:
+    def _attempt(self, operation: str, signal: Signal) -> Iterator[None]:
         """Around an attempt to write: time it, and say how the store is."""
         try:
             with self._timed(operation):
@@ -169,9 +194,11 @@ class StoreExporter:
                 self._wake.set()
             raise
         self._report(State.OK, self.store.edition)
+        if signal is Signal.COSTS and self.balance.written():
+            self._wake.set()
         if self._take_deleted is not None:
-            for signal, count in self._take_deleted().items():
-                self._count_deleted(signal, count, "bound")
+            for of, count in self._take_deleted().items():
+                self._count_deleted(of, count, "bound")
 
     def prepare(self, batch: Batch, /) -> None:
         """See `PreparingExporter`."""
@@ -199,7 +226,11 @@ class StoreExporter:
                     self._delete_old(self._upkeep)
                     spread = 1 + self._settings.rng.uniform(-_JITTER, _JITTER)
                     retention_at = clock.monotonic() + self._retention_interval_s * spread
-                pause_s = None if self._upkeep is None else max(0.0, retention_at - clock.monotonic())
+                self.balance.look()
+                pauses = [self.balance.pause_s()]
+                if self._upkeep is not None:
+                    pauses.append(max(0.0, retention_at - clock.monotonic()))
+                pause_s = min((pause for pause in pauses if pause is not None), default=None)
             except TelemetryError as error:
                 self._report(State.DEGRADED, str(error))
             if self._rest is not None:

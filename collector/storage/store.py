@@ -19,6 +19,7 @@ from collector.pipeline.component import CheckStep
 if TYPE_CHECKING:
     from collector.model.clock import Clock
     from collector.storage.rows import Encoded
+    from collector.storage.tables import Table
 
 
 class PositionError(RetryableError):
@@ -168,6 +169,8 @@ class Store(Protocol):
     def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
         """Store `encoded`, which is the positions `(start, end]` of queue `queue_id`. Whole or not at all.
 
+        Costs are stored as `storage.ledger` says: what is there is not stored again, what is revised is replaced.
+
         Dimensions first, in a short transaction of their own, which repeats without effect; then, in one
         transaction, the facts and the position. Returns False, having done nothing, if the position stored for
         the queue is `end` or more: writing twice is writing once. A position before `start` is a gap that the
@@ -233,9 +236,9 @@ class Store(Protocol):
         ...
 
     def apply_retention(
-        self, ages_s: Mapping[Signal, float], *, now_unix_nano: int, dry_run: bool = False
+        self, ages_s: Mapping[Signal | Table, float], *, now_unix_nano: int, dry_run: bool = False
     ) -> dict[str, int]:
-        """Delete items older than their signal's age in seconds; signals not named are kept for ever.
+        """Delete items older than their signal's or table's age in seconds; what is not named is kept for ever.
 
         In bounded pieces, so that writers are not held up. Returns rows deleted (or, on `dry_run`, that would be)
         per table; stores that drop whole chunks delete what lies in chunks entirely older.

@@ -2,8 +2,8 @@
 
 DDL, COPY, INSERT, encode and decode all derive from or are tested against these tuples; nobody counts columns.
 
-The `otlp_*` tables are ours and may change with a migration. People read the views (`VIEWS` below), whose names
-and columns are the same on every store and stay.
+The `otlp_*` tables are ours and may change with a migration. People read the views (`storage.views`), whose
+names and columns are the same on every store and stay.
 
 Rules of representation, the same in every dialect:
 
@@ -11,6 +11,7 @@ Rules of representation, the same in every dialect:
 * `time` is the partition column, in microseconds since 1970; `time_nanos` (0…999) is what it cannot hold.
 * UINT64 is kept in 64 signed bits, two's complement: 2^63 and more read as negative here, and right in the views.
 * JSON is text in the lossless form of `storage.values`; the views show it as the store's own JSON type.
+* NUMERIC is exact: at most 38 digits, 18 of them behind the point (`cost.amount`).
 * UUID is 16 bytes. Trace ids are UUIDs; span ids are UINT64, big-endian.
 """
 
@@ -32,6 +33,7 @@ class Kind(enum.Enum):
     INT64 = "int64"  # int → bigint → INTEGER
     UINT64 = "uint64"  # int, two's complement → bigint → INTEGER
     FLOAT64 = "float64"  # float → double precision → REAL, but NaN as the text 'NaN' (SQLite makes NaN NULL)
+    NUMERIC = "numeric"  # Decimal, as `cost.amount` writes it → numeric(38,18) → TEXT, the same digits
     BOOL = "bool"  # bool → boolean → INTEGER 0/1
     TEXT = "text"  # str → text COLLATE "C" → TEXT
     JSON = "json"  # str → text → TEXT
@@ -251,6 +253,63 @@ LOGS: Final = Table(
     ("service_name", "time"),
 )
 
+# --- costs: hypertables -----------------------------------------------------------------------------------
+#
+# The ledger of `cost.record`, a table for each level, so that no sum can take in a cost and its parts. Names are those
+# of proto/collector/cost/v1, subject's with `subject_` before them. Unlike other facts, a record is in it once,
+# whoever sends it: unique by `record_id` and `time`; and of an origin's revisions only the highest (storage.ledger).
+
+COST_NUMBERS: Final = (
+    "billed_cost", "effective_cost", "list_cost", "contracted_cost", "pricing_quantity", "consumed_quantity",
+    "commitment_discount_quantity", "pricing_currency_effective_cost", "list_unit_price", "contracted_unit_price",
+    "pricing_currency_list_unit_price", "pricing_currency_contracted_unit_price",
+)  # fmt: skip
+COST_TEXTS: Final = (
+    "charge_description", "charge_frequency", "pricing_unit", "pricing_category", "consumed_unit",
+    "commitment_discount_unit", "pricing_currency", "service_provider_name", "host_provider_name",
+    "invoice_issuer_name", "invoice_id", "billing_account_id", "sub_account_id", "region_id", "availability_zone",
+    "service_category", "service_subcategory", "service_name", "resource_id", "resource_name", "resource_type",
+    "sku_id", "sku_meter", "sku_price_id", "allocated_method_id", "rule_id",
+)  # fmt: skip
+COST_MAPS: Final = ("sku_price_details", "tags", "columns")
+COST_SUBJECT_TEXTS: Final = (
+    "service_name", "service_namespace", "environment", "team", "tenant", "k8s_cluster", "k8s_node",
+    "k8s_namespace", "k8s_workload_kind", "k8s_workload", "k8s_pod_uid", "k8s_pod", "k8s_container", "operation",
+    "resource_id", "resource_name",
+)  # fmt: skip
+_COST_COLUMNS: Final = (
+    _c("record_id", Kind.UUID),
+    _c("time", Kind.TIME),  # start of the charge period
+    _n("time_nanos", Kind.INT16),
+    _c("origin_id", Kind.UUID),
+    _n("parent_record_id", Kind.UUID),  # NULL: an origin
+    _n("corrects_record_id", Kind.UUID),
+    _c("revision", Kind.INT64),
+    _c("charge_period_end_unix_nano", Kind.UINT64),
+    _c("billing_period_start_unix_nano", Kind.UINT64),
+    _c("billing_period_end_unix_nano", Kind.UINT64),
+    _c("charge_category", Kind.INT16),  # enums: the numbers of the .proto
+    _c("charge_class", Kind.INT16),
+    _c("source", Kind.INT16),
+    _c("subject_kind", Kind.INT16),
+    _c("billing_currency", Kind.TEXT),
+    *(_n(name, Kind.NUMERIC) for name in COST_NUMBERS),  # NULL: not known, which is not 0
+    *(_n(name, Kind.TEXT) for name in COST_TEXTS),
+    *(_n(name, Kind.JSON) for name in COST_MAPS),  # an object of texts, keys sorted
+    *(_n(f"subject_{name}", Kind.TEXT) for name in COST_SUBJECT_TEXTS),
+    _n("subject_trace_id", Kind.UUID),
+    _n("subject_span_id", Kind.UINT64),
+    _n("subject_labels", Kind.JSON),
+    _n("allocated_elements", Kind.JSON),  # an array of objects; decimals are texts
+    _n("rule_version", Kind.INT64),
+    _n("recorded_unix_nano", Kind.UINT64),
+    _c("refined", Kind.BOOL),  # the store's own: its parts are in the next table
+)
+_COST_ORDER: Final = ("time", "origin_id", "record_id")
+COST_ORIGINS: Final = Table("otlp_cost_origins", _COST_COLUMNS, _COST_ORDER)
+COST_ALLOCATIONS: Final = Table("otlp_cost_allocations", _COST_COLUMNS, _COST_ORDER)
+COST_REQUESTS: Final = Table("otlp_cost_requests", _COST_COLUMNS, _COST_ORDER)
+
 # --- the writer's own ---------------------------------------------------------------------------------------
 
 # How far each sending queue has come; written in the transaction of the rows (storage.positions).
@@ -265,55 +324,20 @@ POSITIONS: Final = Table(
 
 DIMENSIONS: Final = (RESOURCES, SCOPES, SERIES)
 METRIC_FACTS: Final = (NUMBER_POINTS, HISTOGRAM_POINTS, EXPONENTIAL_HISTOGRAM_POINTS, SUMMARY_POINTS)
-FACTS: Final = (*METRIC_FACTS, SPANS, LOGS)
+TELEMETRY_FACTS: Final = (*METRIC_FACTS, SPANS, LOGS)
+COST_FACTS: Final = (COST_ORIGINS, COST_ALLOCATIONS, COST_REQUESTS)  # by level
+FACTS: Final = (*TELEMETRY_FACTS, *COST_FACTS)
 FACTS_OF: Final[dict[Signal, tuple[Table, ...]]] = {
     Signal.TRACES: (SPANS,),
     Signal.METRICS: METRIC_FACTS,
     Signal.LOGS: (LOGS,),
+    Signal.COSTS: COST_FACTS,
 }
+
+
+def tables_of(what: Signal | Table) -> tuple[Table, ...]:
+    """The fact tables of a signal, or the one table that is meant."""
+    return (what,) if isinstance(what, Table) else FACTS_OF[what]
+
+
 SIGNAL_OF: Final = {table.name: signal for signal, tables in FACTS_OF.items() for table in tables}
-
-# --- what people read ---------------------------------------------------------------------------------------
-
-# Columns of every documented view, the same on every store (a test compares). `time` is a timestamptz in
-# PostgreSQL and ISO 8601 text in SQLite; `time_unix_nano` is the exact integer in both and the one to filter by
-# in SQLite. JSON columns are jsonb in PostgreSQL and JSON text in SQLite. Ids are lower-case hexadecimal text,
-# except trace_id, which PostgreSQL shows as uuid (and compares with 32 hex digits as they are).
-_SERIES_VIEW: Final = ("service_name", "attributes", "resource", "scope_name", "scope_version")
-VIEWS: Final[dict[str, tuple[str, ...]]] = {
-    "metrics": (
-        "time", "metric", "type", "unit", "value", "value_int", *_SERIES_VIEW, "temporality", "monotonic",
-        "description", "start_time", "flags", "exemplars", "series_id", "stream_id", "time_unix_nano",
-    ),
-    "histograms": (
-        "time", "metric", "type", "unit", "count", "sum", "min", "max", "mean", *_SERIES_VIEW, "temporality",
-        "description", "bucket_counts", "explicit_bounds", "scale", "zero_count", "zero_threshold",
-        "positive_offset", "positive_bucket_counts", "negative_offset", "negative_bucket_counts",
-        "start_time", "flags", "exemplars", "series_id", "stream_id", "time_unix_nano",
-    ),
-    "summaries": (
-        "time", "metric", "unit", "count", "sum", "quantiles", "quantile_values", *_SERIES_VIEW, "description",
-        "start_time", "flags", "series_id", "stream_id", "time_unix_nano",
-    ),
-    "spans": (
-        "time", "service_name", "name", "kind", "duration_ms", "status", "status_message", "trace_id", "span_id",
-        "parent_span_id", "attributes", "events", "links", "resource", "scope_name", "scope_version",
-        "trace_state", "flags", "end_time", "duration_nano", "time_unix_nano",
-    ),
-    "traces": (
-        "trace_id", "time", "service_name", "name", "duration_ms", "spans", "errors", "services", "time_unix_nano",
-    ),
-    "logs": (
-        "time", "service_name", "severity_number", "severity_text", "body", "event_name", "attributes",
-        "trace_id", "span_id", "resource", "scope_name", "scope_version", "flags", "observed_time",
-        "time_unix_nano",
-    ),
-    "services": ("service_name", "service_namespace", "instances", "resources"),
-    "metrics_hourly": (
-        "hour", "metric", "type", "unit", *_SERIES_VIEW, "points", "min", "max", "avg", "sum", "first", "last",
-        "series_id",
-    ),
-    "services_hourly": (
-        "hour", "service_name", "requests", "errors", "avg_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms",
-    ),
-}  # fmt: skip

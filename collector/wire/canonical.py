@@ -1,19 +1,22 @@
 """`canonical`: one form for all requests that hold the same telemetry. For tests and for comparing stores.
 
-OTLP lets the same items be written in many ways: a resource repeated or shared, attributes in any order, an
+OTLP lets the same items be written in many ways (cost records, in any order and with zeros at the ends of numbers): a resource repeated or shared, attributes in any order, an
 empty message or none. Two requests hold the same telemetry if and only if their canonical forms are equal.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from collector.cost.protobuf import from_proto, to_proto
+from collector.cost.record import RecordError
+from collector.model.signal import Signal
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-
-    from collector.model.signal import Signal
 
 _NAN: Final = float("nan")
 
@@ -44,6 +47,9 @@ def canonical(signal: Signal, messages: Iterable[Message]) -> Message:
     for message in messages:
         merged.MergeFrom(message)
     merged.DiscardUnknownFields()
+    if signal is Signal.COSTS:
+        _settle_records(merged.records)
+        return merged  # type: ignore[no-any-return]
     _settle_values(merged)
     envelopes = merged.DESCRIPTOR.fields[0].name
     _regroup(getattr(merged, envelopes))
@@ -53,6 +59,14 @@ def canonical(signal: Signal, messages: Iterable[Message]) -> Message:
 def serialized(signal: Signal, messages: Iterable[Message]) -> bytes:
     """Return the deterministic encoding of the canonical form: equal bytes, equal telemetry."""
     return canonical(signal, messages).SerializeToString(deterministic=True)
+
+
+def _settle_records(records: Any) -> None:
+    """Bring cost records into the one form that each has, and sort them. Invalid ones stay as they are."""
+    for record in records:
+        with contextlib.suppress(RecordError):
+            record.CopyFrom(to_proto(from_proto(record)))
+    records.sort(key=_encoded)
 
 
 def _settle_values(message: Any) -> None:

@@ -42,6 +42,7 @@ _ESCAPE: Final = re.compile(
 # In place of an id that is not hexadecimal: no id has this length, so the rules for ids take it from here.
 _NO_ID: Final = b"\xff"
 _EXACT_FLOAT_MAX: Final = 2**53
+_KEY_SHOWN: Final = 60  # characters of a key that somebody chose
 
 
 def decode_json(signal: Signal, body: bytes) -> tuple[Message, Counter[str]]:
@@ -267,6 +268,7 @@ class _Field:
     name: str
     key: str  # as it should be spelt
     is_repeated: bool
+    is_map: bool
     message: Descriptor | None
     convert: _Convert
 
@@ -280,6 +282,7 @@ def _fields(descriptor: Descriptor) -> dict[str, _Field]:
             name=descriptor_field.name,
             key=descriptor_field.json_name,
             is_repeated=descriptor_field.is_repeated,
+            is_map=_is_map(descriptor_field),
             message=descriptor_field.message_type,
             convert=_converter(descriptor_field),
         )
@@ -295,7 +298,7 @@ def _converter(field: FieldDescriptor) -> _Convert:
         case field.TYPE_STRING:
             return _string
         case field.TYPE_BYTES:
-            return _hexadecimal if field.name.endswith(("trace_id", "span_id")) else _base64
+            return _hexadecimal if field.name.endswith("_id") else _base64
         case field.TYPE_BOOL:
             return _boolean
         case field.TYPE_DOUBLE | field.TYPE_FLOAT:
@@ -325,7 +328,9 @@ def _fill(message: Any, document: Any, fields: dict[str, _Field], depth: int, ch
         if value is None:
             continue
         try:
-            if field.is_repeated:
+            if field.is_map:
+                _fill_map(getattr(message, field.name), value)
+            elif field.is_repeated:
                 _fill_repeated(message, value, field, depth, changes)
             elif field.message is None:
                 setattr(message, field.name, field.convert(value, changes))
@@ -338,6 +343,22 @@ def _fill(message: Any, document: Any, fields: dict[str, _Field], depth: int, ch
         except _WrongValueError as error:
             error.path.append(f".{field.key}")
             raise
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _fill_map(target: Any, document: Any) -> None:
+    """Texts by text (map<string, string>); no message has any other map."""
+    if not isinstance(document, dict):
+        raise _WrongValueError(f"{_kind(document)}, not an object")
+    for key, value in document.items():
+        if not isinstance(value, str):
+            error = _WrongValueError(f"{_kind(value)}, not a string")
+            error.path.append(f".{key[:_KEY_SHOWN]}")
+            raise error
+        target[key] = value
 
 
 def _fill_repeated(message: Any, elements: Any, field: _Field, depth: int, changes: _Changes) -> None:

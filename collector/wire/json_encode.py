@@ -37,10 +37,15 @@ def encode_message(message: Message) -> bytes:
 def _object(message: Any) -> dict[str, Any]:
     """The fields that are set. AnyValues nest as deep as the parser let them: at most 100 messages."""
     fields = _fields(message.DESCRIPTOR)
-    result = {}
+    result: dict[str, Any] = {}
     for descriptor, value in message.ListFields():
         key, convert = fields[descriptor.number]
-        result[key] = [convert(element) for element in value] if descriptor.is_repeated else convert(value)
+        if descriptor.message_type is not None and descriptor.message_type.GetOptions().map_entry:
+            result[key] = dict(value)
+        else:
+            result[key] = (
+                [convert(element) for element in value] if descriptor.is_repeated else convert(value)
+            )
     return result
 
 
@@ -54,7 +59,7 @@ def _converter(field: FieldDescriptor) -> Callable[[Any], Any]:
         return _object
     match field.type:
         case field.TYPE_BYTES:
-            return bytes.hex if field.name.endswith(("trace_id", "span_id")) else _base64
+            return bytes.hex if field.name.endswith("_id") else _base64
         case field.TYPE_DOUBLE | field.TYPE_FLOAT:
             return _double
         case (

@@ -57,6 +57,7 @@ class Normaliser:
         self.items = 0
         self.rejected: Counter[str] = Counter()
         self.normalised: Counter[str] = Counter()
+        self.details: list[str] = []  # of single items, in words; few
         self.changed = False
         self._now = limits.now_unix_nano
         self._time_min, self._time_max = limits.window
@@ -84,6 +85,8 @@ class Normaliser:
                     for scope in envelope.scope_logs:
                         self._scope(scope)
                         self._items(scope.log_records, self._log_record)
+            case Signal.COSTS:
+                self._costs(request.records)
             case _:
                 assert_never(signal)
 
@@ -105,6 +108,16 @@ class Normaliser:
         if refused:
             self.changed = True
             _remove(items, refused)
+
+    def _costs(self, records: Any) -> None:
+        from collector.wire.costs import CostRules  # loaded when somebody sends costs
+
+        rules = CostRules(self._now)
+        self._items(records, rules.check)
+        self.details = rules.reasons
+        for rule, count in rules.normalised.items():
+            if count:
+                self._change(Normalisation(rule), count)
 
     # --- parts that all signals share ---------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ The names are metric labels and the keys of `Scanned.rejected` and `Scanned.norm
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from collector.model.signal import Signal
@@ -26,6 +26,7 @@ class Rejection(enum.StrEnum):
     EXPONENTIAL_SCALE = "exponential_scale"
     EXPONENTIAL_INDEX = "exponential_index"
     SUMMARY_QUANTILES = "summary_quantiles"
+    INVALID_RECORD = "invalid_record"
 
 
 class Normalisation(enum.StrEnum):
@@ -59,6 +60,7 @@ _REJECTION_TEXTS: Final[dict[str, str]] = {
     Rejection.EXPONENTIAL_SCALE: "scale is not within -11 … 52",
     Rejection.EXPONENTIAL_INDEX: "bucket index does not fit into 32 bits",
     Rejection.SUMMARY_QUANTILES: "quantiles are not strictly increasing within 0 … 1",
+    Rejection.INVALID_RECORD: "the record is not valid",
 }
 
 # What the sender is told. The others are put right in silence: nothing that was meant is lost.
@@ -75,21 +77,32 @@ _NORMALISATION_TEXTS: Final[dict[str, str]] = {
     Normalisation.JSON_ENUM_NAME: "JSON enum values were names: OTLP/JSON has integers",
 }
 
-_ITEMS: Final = {Signal.TRACES: "spans", Signal.METRICS: "data points", Signal.LOGS: "log records"}
+_ITEMS: Final = {
+    Signal.TRACES: "spans",
+    Signal.METRICS: "data points",
+    Signal.LOGS: "log records",
+    Signal.COSTS: "cost records",
+}
 
 
 def error_message(
-    signal: Signal, items: int, rejected: Mapping[str, int], normalised: Mapping[str, int]
+    signal: Signal,
+    items: int,
+    rejected: Mapping[str, int],
+    normalised: Mapping[str, int],
+    details: Sequence[str] = (),
 ) -> str:
     """Return `partial_success.error_message` for a request of `items` items; "" if there is nothing to say.
 
-    Counts are exact and reasons a bounded set: the message is at most about 2000 characters.
+    Counts are exact and reasons a bounded set: the message is at most about 2000 characters. `details`: what is to
+    be said of single items, bounded by whoever says it.
     """
     sentences = []
     if rejected:
         reasons = _listed((_REJECTION_TEXTS[reason], count) for reason, count in rejected.items())
         refused = sum(rejected.values())
         sentences.append(f"{refused} of {items} {_ITEMS[signal]} were rejected: {reasons}.")
+        sentences += [f"{detail}." for detail in details]
     warnings = [
         (_NORMALISATION_TEXTS[rule], count)
         for rule, count in normalised.items()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.model.telemetry import Telemetry
 from collector.version import native
 from collector.wire.errors import MalformedError
@@ -39,7 +39,7 @@ _items_in_order: Callable[[int, bytes, int, int, int, int, int], int] | None = N
 if native():
     from collector._native.scan import items_in_order as _items_in_order
 
-_SIGNALS: Final = (Signal.TRACES, Signal.METRICS, Signal.LOGS)  # as the compiled twin numbers them
+_SIGNALS: Final = OPENTELEMETRY  # what the compiled twin knows, in the order in which it numbers them
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def scan_protobuf(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
         MalformedError: `body` is not one, or too wide. Single bad items, strings and values never raise.
     """
     time_min, time_max = limits.window
-    if _items_in_order is not None and time_max > 0:
+    if _items_in_order is not None and time_max > 0 and signal is not Signal.COSTS:
         depth_max = max(0, min(limits.depth_max, MESSAGE_DEPTH_MAX))
         items = _items_in_order(
             _SIGNALS.index(signal),
@@ -145,7 +145,7 @@ def _normalised(
         telemetry=Telemetry(signal, payload, normaliser.items),
         rejected=rejected,
         normalised=normalised,
-        message=error_message(signal, items, rejected, normalised),
+        message=error_message(signal, items, rejected, normalised, normaliser.details),
     )
 
 
@@ -159,6 +159,9 @@ _ITEM_FIELDS: Final = {
 
 
 def _items(signal: Signal, message: Any) -> Iterator[Any]:
+    if signal is Signal.COSTS:
+        yield from message.records
+        return
     resources, scopes, items = _ITEM_FIELDS[signal]
     for resource in getattr(message, resources):
         for scope in getattr(resource, scopes):
@@ -174,6 +177,11 @@ def _is_other_signal(signal: Signal, message: Message, body: bytes) -> bool:
         return False
     if all(_is_foreign(item) for item in _items(signal, message)):
         return True
+    if signal is Signal.COSTS:
+        # The envelopes of OpenTelemetry's signals fit a record's ids.
+        return not any(map(_is_cost_record, _items(signal, message))) and any(
+            _is_request_of(other, body) for other in OPENTELEMETRY
+        )
     # All fields of a metric with a gauge fit a span: name and description land in its ids, the gauge in its name.
     return (
         signal is Signal.TRACES
@@ -207,6 +215,11 @@ def _with_hint(signal: Signal, body: bytes, error: MalformedError) -> MalformedE
     return MalformedError(f"{error}; {hint}", field_violations=error.field_violations)
 
 
+def _is_cost_record(record: Any) -> bool:
+    """Whether `record` is one beyond doubt, valid or not: another signal's request never has all of these."""
+    return len(record.record_id) == len(record.origin_id) == 16 and bool(record.billing_currency)
+
+
 def _is_request_of(signal: Signal, body: bytes) -> bool:
     """Whether `body` is a request of `signal` beyond doubt: it has an item in order, a metric even with points."""
     try:
@@ -215,6 +228,10 @@ def _is_request_of(signal: Signal, body: bytes) -> bool:
         return False
     for item in _items(signal, message):
         if _is_foreign(item):
+            continue
+        if signal is Signal.COSTS:
+            if _is_cost_record(item):
+                return True
             continue
         if signal is not Signal.METRICS:
             return True

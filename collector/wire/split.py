@@ -17,8 +17,10 @@ def split(telemetry: Telemetry, items_max: int) -> list[Telemetry]:
     """
     if not items_max or telemetry.items <= items_max:
         return [telemetry]
-    splitter = _Splitter(telemetry.signal, items_max)
     request: Any = telemetry.parse()
+    if telemetry.signal is Signal.COSTS:
+        return _split_records(telemetry.signal, request, items_max)
+    splitter = _Splitter(telemetry.signal, items_max)
     resources, scopes, items = _FIELDS[telemetry.signal]
     for resource in getattr(request, resources):
         for scope in _taken_out(resource, scopes):
@@ -39,6 +41,16 @@ _FIELDS: Final = {
     Signal.METRICS: ("resource_metrics", "scope_metrics", "metrics"),
     Signal.LOGS: ("resource_logs", "scope_logs", "log_records"),
 }
+
+
+def _split_records(signal: Signal, request: Any, items_max: int) -> list[Telemetry]:
+    """Costs have no envelopes."""
+    pieces = []
+    for at in range(0, len(request.records), items_max):
+        part: Any = signal.request_type()()
+        part.records.extend(request.records[at : at + items_max])
+        pieces.append(Telemetry(signal, part.SerializeToString(), len(part.records)))
+    return pieces
 
 
 def _taken_out(envelope: Any, field: str) -> list[Any]:

@@ -35,6 +35,7 @@ BENCHES: Final = (
     "end_to_end",
     "storage",
     "queries",
+    "cost_storage",
     "sidecar",
     "latency",
     "memory",

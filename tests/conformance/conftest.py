@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from tests.conformance.rows import ROWS, Level
 from tests.conformance.target import MIB, Target, new_case, sample
 from tests.support.daemon import running
@@ -133,7 +133,7 @@ def overloaded(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.skip("a foreign server cannot be overloaded from here")
     with running(tmp_path_factory.mktemp("overloaded"), OVERLOADED) as daemon:
         full = Target(http_endpoint=daemon.http.removeprefix("http://"), grpc_endpoint=daemon.grpc, own=True)
-        for signal in Signal:
+        for signal in OPENTELEMETRY:
             for size in (MIB // 4, MIB // 16, MIB // 64, MIB // 256):
                 _fill(full, signal, size)
         yield full

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.wire.canonical import canonical
 from collector.wire.json_encode import encode_json
 from tests.conformance.target import (
@@ -31,7 +31,7 @@ from tests.conformance.target import (
     varint,
 )
 
-every_signal = pytest.mark.parametrize("signal", Signal)
+every_signal = pytest.mark.parametrize("signal", OPENTELEMETRY)
 both_encodings = pytest.mark.parametrize("encoding", [PROTOBUF, JSON], ids=["protobuf", "json"])
 OK = grpc.StatusCode.OK
 TRANSPORTS = ["grpc", "protobuf", "json"]

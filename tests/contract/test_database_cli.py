@@ -250,6 +250,7 @@ def test_query_without_a_question_says_how_much_there_is(run: Run, url: str) -> 
         "traces": (3, 2),
         "metrics": (3, 3),
         "logs": (1, 1),
+        "costs": (0, 0),
     }
     assert "slowest-traces" in run("query", "--connection-string", url).stderr
 

@@ -707,6 +707,7 @@ def test_items_counts_each_signal_in_the_window(ask: QueryClient) -> None:
         Signal.TRACES: 5,
         Signal.METRICS: len(gauge_points()) + counters + 2 + 50 + 40 + 20 + 1 + 1,
         Signal.LOGS: 3,
+        Signal.COSTS: 0,
     } == ask.items()
     assert ask.items(NOW // S - 500)[Signal.LOGS] == 2
 
@@ -758,7 +759,7 @@ def test_cleanup_old_data_deletes_what_is_older(store: Store) -> None:
     ask = QueryClient(store, clock=FakeClock(unix_nano=now), retention_days=90)
     deleted = ask.cleanup_old_data()
     assert sum(deleted.values()) == 3
-    assert dict.fromkeys(Signal, 1) == ask.items()
+    assert {**dict.fromkeys(Signal, 1), Signal.COSTS: 0} == ask.items()
     assert sum(ask.cleanup_old_data(retention_days=5).values()) == 3
     with pytest.raises(ValueError, match="negative"):
         ask.cleanup_old_data(-1)

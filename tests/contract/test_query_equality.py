@@ -22,7 +22,7 @@ from collector.query.when import iso
 from collector.storage.encoding import PayloadEncoder, ReferenceEncoder, payload_encoder
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.store import PostgresqlStore
-from collector.storage.tables import FACTS, NUMBER_POINTS, SPANS
+from collector.storage.tables import NUMBER_POINTS, SPANS, TELEMETRY_FACTS
 from collector.wire.canonical import serialized
 from tests.support import samples
 from tests.support.otlp_builder import (
@@ -137,7 +137,7 @@ def test_answers_are_the_same_after_the_policy_has_merged(pair: Pair) -> None:
         _write(pair, names, shift=shift)
     _ask(pair, names)
     for store in (pair.compressed, pair.rows):
-        for table in FACTS:
+        for table in TELEMETRY_FACTS:
             run_job(store, "compression", table.name)
     _ask(pair, names)
     _write(pair, names, shift=1)  # into what has been merged

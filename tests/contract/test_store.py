@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from collector.model.errors import PermanentError
 from collector.model.signal import Signal
 from collector.storage.encode import Encoder, encode
-from collector.storage.rows import Encoded
+from collector.storage.rows import Encoded, Row
 from collector.storage.store import PositionError, QueryError, SchemaError, Store, open_store, store_for
 from collector.storage.tables import (
+    COST_ORIGINS,
     FACTS,
     NUMBER_POINTS,
     POSITIONS,
@@ -26,8 +28,9 @@ from collector.storage.tables import (
     SERIES,
     SPANS,
     SUMMARY_POINTS,
-    VIEWS,
+    Table,
 )
+from collector.storage.views import VIEWS
 from collector.wire.canonical import serialized
 from tests.support import samples
 from tests.support.otlp_strategies import requests
@@ -46,6 +49,7 @@ def test_read_returns_what_was_written(store: Store, signal: Signal) -> None:
     assert serialized(signal, [samples.sample(signal)]) == serialized(signal, [read_back(store, signal)])
 
 
+@pytest.mark.unbalanced
 @pytest.mark.parametrize("signal", Signal)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
@@ -61,6 +65,8 @@ def test_rows_come_back_as_the_same_python_values(store: Store, signal: Signal) 
     """Not only equal telemetry: equal rows, so that what is read can be written elsewhere."""
     encoded = put(store, signal, samples.sample(signal))
     read = store.read(signal)
+    if signal is Signal.COSTS:  # `refined` is the store's own
+        encoded, read = (replace(one, facts=_unrefined(one.facts)) for one in (encoded, read))
     assert encoded.dimensions == read.dimensions
     assert {table: sorted(map(repr, rows)) for table, rows in encoded.facts.items()} == {
         table: sorted(map(repr, rows)) for table, rows in read.facts.items()
@@ -279,7 +285,7 @@ def test_migrate_can_be_called_by_many_at_once(lasting_store_url: str) -> None:
 
 
 def test_every_view_has_the_documented_columns(store: Store) -> None:
-    """Names and order are those of `tables.VIEWS`."""
+    """Names and order are those of `views.VIEWS`."""
     for view, columns in VIEWS.items():
         assert columns == store.query(f"SELECT * FROM {view} LIMIT 1").columns, view
 
@@ -382,7 +388,7 @@ def test_retention_deletes_what_is_older_than_its_signals_age(store: Store) -> N
     for signal in Signal:
         put(store, signal, samples.sample(signal))
     later = samples.NOW_UNIX_NANO + int(40 * DAY_S * 1e9)
-    ages = {Signal.METRICS: 90 * DAY_S, Signal.TRACES: 7 * DAY_S}
+    ages: dict[Signal | Table, float] = {Signal.METRICS: 90 * DAY_S, Signal.TRACES: 7 * DAY_S}
 
     would = store.apply_retention(ages, now_unix_nano=later, dry_run=True)
     assert would[SPANS.name] == 3
@@ -449,6 +455,11 @@ def test_the_store_says_what_it_is(store: Store) -> None:
     """For people, with a version."""
     assert store.dialect in ("sqlite", "postgresql")
     assert any(character.isdigit() for character in store.edition)
+
+
+def _unrefined(facts: Mapping[Table, Sequence[Row]]) -> dict[Table, list[Row]]:
+    at = COST_ORIGINS.index("refined")
+    return {table: [(*row[:at], *row[at + 1 :]) for row in rows] for table, rows in facts.items()}
 
 
 def put_encoded(store: Store, encoded: Encoded) -> None:

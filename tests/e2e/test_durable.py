@@ -87,7 +87,9 @@ def test_what_waits_for_a_database_survives_a_kill(tmp_path: Path) -> None:
     config = durable(sqlite_destination(path), tmp_path / "queue")
     with running(tmp_path, config) as daemon:
         assert "on this disk" in daemon.health()["guarantee"]
-        assert daemon.health()["acknowledged_when"] == {"traces": "disk", "metrics": "disk", "logs": "disk"}
+        assert daemon.health()["acknowledged_when"] == dict.fromkeys(
+            ("traces", "metrics", "logs", "costs"), "disk"
+        )
         with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
             somebody.execute("BEGIN IMMEDIATE")
             for first in range(0, 500, 10):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.storage.decode import decode
 from collector.storage.rows import Encoded
 from collector.storage.store import open_store
@@ -59,7 +59,7 @@ def stored(
                 send(recording, daemon, transport)
                 assert daemon.stop() == 0
             with closing(open_store(destination.url)) as opened:
-                done[store, transport] = {signal: opened.read(signal) for signal in Signal}
+                done[store, transport] = {signal: opened.read(signal) for signal in OPENTELEMETRY}
         return done[store, transport]
 
     return run
@@ -73,7 +73,7 @@ def test_what_is_stored_is_what_the_app_sent(
     """Every field of every span, point and record comes back out of the database as OTLP, and no more."""
     rows = stored(store, transport)
     messages = recording.messages()
-    for signal in Signal:
+    for signal in OPENTELEMETRY:
         back = decode(signal, rows[signal].facts, rows[signal].dimensions)
         assert canonical(signal, [back]) == canonical(signal, [messages[signal]])
         assert rows[signal].items == recording.items()[signal]

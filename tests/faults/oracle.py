@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY
 from tests.faults.generator import ACKED, REFUSED, Request
 from tests.faults.load import numbers
 from tests.faults.stamp import Item
@@ -94,11 +94,11 @@ def read_books(daemon: Daemon) -> Books:
     """Read `/metrics` once: the numbers of the exporters are of one moment."""
     accepted = unconfirmed = 0
     columns: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    accepted_names = {f"otelcol_receiver_accepted_{signal.item}_total" for signal in Signal}
-    unconfirmed_names = {f"collector_receiver_unconfirmed_{signal.item}_total" for signal in Signal}
-    names = {f"collector_exporter_restored_{signal.item}_total": "restored" for signal in Signal}
-    names |= {f"collector_exporter_enqueued_{signal.item}_total": "enqueued" for signal in Signal}
-    names |= {f"otelcol_exporter_sent_{signal.item}_total": "sent" for signal in Signal}
+    accepted_names = {f"otelcol_receiver_accepted_{signal.item}_total" for signal in OPENTELEMETRY}
+    unconfirmed_names = {f"collector_receiver_unconfirmed_{signal.item}_total" for signal in OPENTELEMETRY}
+    names = {f"collector_exporter_restored_{signal.item}_total": "restored" for signal in OPENTELEMETRY}
+    names |= {f"collector_exporter_enqueued_{signal.item}_total": "enqueued" for signal in OPENTELEMETRY}
+    names |= {f"otelcol_exporter_sent_{signal.item}_total": "sent" for signal in OPENTELEMETRY}
     names |= {
         "collector_exporter_dropped_items_total": "dropped",
         "collector_exporter_dead_lettered_items_total": "dead_lettered",

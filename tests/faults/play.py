@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY
 from tests.faults.load import Load
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage, caught_up, closed, config
@@ -55,7 +55,7 @@ def play(
 def wait_until_stored(daemon: Daemon) -> None:
     """Wait until something of each signal has been stored: the tables are there and warm."""
     eventually(
-        lambda: all(daemon.metric(f"otelcol_exporter_sent_{signal.item}") for signal in Signal),
+        lambda: all(daemon.metric(f"otelcol_exporter_sent_{signal.item}") for signal in OPENTELEMETRY),
         what="something of each signal stored",
     )
 

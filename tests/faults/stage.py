@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from tests.faults.generator import Client, Plan, Request
 from tests.faults.load import Load
 from tests.faults.oracle import Verdict, judge, read_books
@@ -184,7 +184,7 @@ class Stage:
         grpc: str,
         http: str,
         clients: int = 3,
-        signals: Sequence[Signal] = tuple(Signal),
+        signals: Sequence[Signal] = OPENTELEMETRY,
         rate: float = 0.0,
         **options: Any,
     ) -> Plan:

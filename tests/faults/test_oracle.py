@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.model.telemetry import Telemetry
 from collector.storage.encode import encode
 from collector.storage.store import store_for
@@ -94,11 +94,11 @@ def test_every_stamped_item_is_found_again_in_a_store(
     with closing(store_for(url)) as opened:
         opened.open()
         opened.migrate()
-        for signal in Signal:
+        for signal in OPENTELEMETRY:
             body = stamped(signal)
             encoded = encode(signal, [Telemetry(signal, body, 3).parse()])
             assert opened.write(encoded, queue_id=uuid4(), start=0, end=1)
-    assert stored(url) == Counter((signal.value, number) for signal in Signal for number in (7, 8, 9))
+    assert stored(url) == Counter((signal.value, number) for signal in OPENTELEMETRY for number in (7, 8, 9))
 
 
 def stamped(signal: Signal) -> bytes:

@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 
 _ROOT: Final = Path(__file__).parents[2]
 _BUILT: Final = "FUZZ_BUILT"  # set for the process that fuzzes: where the sanitized modules are
-_SIGNALS: Final = tuple(Signal)
+_SIGNALS: Final = OPENTELEMETRY
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 
 from collector._native.scan import items_in_order
 from collector.model.errors import PermanentError
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.model.telemetry import Telemetry
 from collector.storage.encoding import ReferenceEncoder
 from collector.storage.native import NativeEncoder
@@ -41,7 +41,7 @@ def scan_alike(signal: Signal, body: bytes) -> bool:
 
 
 _ENCODERS: Final = {
-    signal: NativeEncoder(signal) for signal in Signal
+    signal: NativeEncoder(signal) for signal in OPENTELEMETRY
 }  # with what they remember, as in a daemon
 
 

@@ -25,7 +25,7 @@ from collector.storage.postgresql.arrival import COMPRESSED_ROWS_MIN, Way
 from collector.storage.postgresql.arrival_check import wrong_answers
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.store import PostgresqlStore
-from collector.storage.tables import FACTS, LOGS, NUMBER_POINTS, SPANS
+from collector.storage.tables import LOGS, NUMBER_POINTS, SPANS, TELEMETRY_FACTS
 from tests.support import samples
 from tests.support.otlp_builder import gauge, metrics_request, number_point, span, spans_request
 from tests.support.postgres import Server, refresh_continuous_aggregates, run_job
@@ -158,7 +158,7 @@ def test_the_unsafe_promise_is_never_made(timescaledb_url: str, store: Postgresq
         assert arrival._SETTINGS[way].get(arrival._CLIENT_SORTED, "off") == "off"
 
 
-@pytest.mark.parametrize("table", FACTS, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", TELEMETRY_FACTS, ids=lambda table: table.name)
 def test_the_check_finds_what_goes_wrong(store: PostgresqlStore, table: Any) -> None:
     """The unsafe promise, which is known to give wrong answers, is one that it sees; the safe ones it passes."""
     unsafe = {**arrival._SETTINGS[Way.PRESORTED], arrival._CLIENT_SORTED: "on"}

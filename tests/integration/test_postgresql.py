@@ -26,6 +26,7 @@ from collector.storage.rows import Encoded, sort_rows
 from collector.storage.store import QueryError, SchemaError, store_for
 from collector.storage.tables import FACTS, SERIES, SPANS, Kind, Table
 from tests.support import samples
+from tests.support.cost_strategies import amounts
 from tests.support.fake_clock import FakeClock
 from tests.support.otlp_builder import log, logs_request, span, spans_request
 from tests.support.postgres import Server, url_of
@@ -72,6 +73,7 @@ _VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.INT64: _INT64,
     Kind.UINT64: _INT64,
     Kind.FLOAT64: st.floats(allow_nan=False),
+    Kind.NUMERIC: amounts,
     Kind.BOOL: st.booleans(),
     Kind.TEXT: _TEXT,
     Kind.JSON: _TEXT,

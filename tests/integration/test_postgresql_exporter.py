@@ -53,8 +53,10 @@ def _config(url: str, *, auto_migrate: bool = False) -> PostgresqlConfig:
 
 
 def _batch(signal: Signal, position: int, queue_id: UUID = QUEUE) -> Batch:
-    payload = samples.sample(signal).SerializeToString()
-    items = {Signal.TRACES: 3, Signal.LOGS: 8, Signal.METRICS: 17}[signal]
+    # Of costs another each time: the same ones would be stored once.
+    service = f"service {position}" if signal is Signal.COSTS else "cart"
+    payload = samples.sample(signal, service).SerializeToString()
+    items = {Signal.TRACES: 3, Signal.LOGS: 8, Signal.METRICS: 17, Signal.COSTS: 6}[signal]
     return Batch(signal, (Telemetry(signal, payload, items),), queue_id, position, position + 1)
 
 

@@ -21,7 +21,7 @@ from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.store import PostgresqlStore
 from collector.storage.postgresql.template import render
 from collector.storage.store import SchemaError
-from collector.storage.tables import FACTS, SPANS, Kind
+from collector.storage.tables import FACTS, SPANS, TELEMETRY_FACTS, Kind
 from tests.support import samples
 from tests.support.postgres import Server, installation
 from tests.support.stores import put
@@ -36,6 +36,7 @@ _TYPES = {
     Kind.INT64: "bigint",
     Kind.UINT64: "bigint",
     Kind.FLOAT64: "double precision",
+    Kind.NUMERIC: "numeric(38,18)",
     Kind.BOOL: "boolean",
     Kind.TEXT: "text",
     Kind.JSON: "text",
@@ -154,7 +155,7 @@ def test_columns_are_of_the_kinds_that_the_rows_have(url: str) -> None:
         assert [row[1:] for row in rows if row[0] == table.name] == expected
 
 
-def test_facts_are_cut_by_time_and_have_no_unique_index(url: str) -> None:
+def test_facts_are_cut_by_time_and_telemetry_has_no_unique_index(url: str) -> None:
     """Hypertables where there is TimescaleDB, partitioned tables where not."""
     _migrated(url)
     with psycopg.connect(url) as connection:
@@ -166,7 +167,7 @@ def test_facts_are_cut_by_time_and_have_no_unique_index(url: str) -> None:
         unique = connection.execute(
             "SELECT indrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid "
             "WHERE indisunique AND relname = ANY(%s)",
-            ([table.name for table in FACTS],),
+            ([table.name for table in TELEMETRY_FACTS],),
         ).fetchall()
         timescaledb = bool(read_edition(connection).timescaledb)
         if timescaledb:
@@ -297,7 +298,7 @@ def test_without_a_wish_the_database_decides(url: str) -> None:
         store.migrate()
         layout = Layout.HYPERTABLES if "TimescaleDB" in store.edition else Layout.PARTITIONS
         assert store.layout is layout
-        assert store.stats()[-1].table == "otlp_logs"
+        assert store.stats()[-1].table == "otlp_cost_requests"
 
 
 # --- partitions ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from collector.model.errors import PermanentError, RetryableError
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.model.telemetry import Telemetry
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
@@ -74,7 +74,7 @@ Sender = Callable[[Running, Signal, bytes], Answer]
 both = pytest.mark.parametrize(
     ("send", "transport"), [(send_grpc, "grpc"), (send_http, "http")], ids=["grpc", "http"]
 )
-every_signal = pytest.mark.parametrize("signal", Signal)
+every_signal = pytest.mark.parametrize("signal", OPENTELEMETRY)
 
 
 @pytest.fixture(scope="module")

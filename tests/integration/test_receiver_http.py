@@ -14,7 +14,7 @@ from google.rpc import status_pb2
 
 from collector.model.clock import SystemClock
 from collector.model.errors import RetryableError
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.wire.json_encode import encode_json
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
@@ -38,7 +38,7 @@ def post(running: Running, path: str, headers: dict[str, str], body: bytes = b""
         return client.request("POST", path, headers, body)
 
 
-@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize("signal", OPENTELEMETRY)
 def test_http_json_becomes_the_same_telemetry(running: Running, signal: Signal) -> None:
     """JSON and protobuf of one request are one thing behind the receiver."""
     message = request(signal, NOW, 2, text="json")

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.cost.protobuf import encode_request
 from collector.model.signal import Signal
+from collector.storage.decode_costs import cost_records
 from collector.storage.postgresql.options import DAY_S, Layout, StoreOptions
 from collector.storage.postgresql.policies import COMPRESS_AFTER_S, ROLLUPS
 from collector.storage.postgresql.store import PostgresqlStore
-from collector.storage.tables import FACTS, METRIC_FACTS, NUMBER_POINTS, SPANS
+from collector.storage.tables import COST_FACTS, COST_REQUESTS, FACTS, METRIC_FACTS, NUMBER_POINTS, SPANS
 from collector.wire.canonical import serialized
-from tests.support import samples
+from tests.support import cost_samples, samples
 from tests.support.otlp_builder import gauge, metrics_request, number_point, span, spans_request
 from tests.support.postgres import refresh_continuous_aggregates
-from tests.support.stores import put, read_back
+from tests.support.stores import assert_balanced, put, read_back
 
 NOW = samples.NOW_UNIX_NANO
 SECOND = 10**9
@@ -94,8 +96,10 @@ def _fill(store: PostgresqlStore, hours: int = 30) -> None:
 
 def test_new_tables_are_compressed_refreshed_and_kept(store: PostgresqlStore) -> None:
     """Compression and roll-ups from the start; nothing is deleted unless somebody says so."""
-    assert _policies(store, "compression") == dict.fromkeys((table.name for table in FACTS), COMPRESS_AFTER_S)
-    assert _policies(store, "refresh_continuous_aggregate") == dict.fromkeys(ROLLUPS, 31 * DAY_S)
+    assert _policies(store, "compression") == _compressed(COMPRESS_AFTER_S)
+    assert _policies(store, "refresh_continuous_aggregate") == {
+        view: 3660 * DAY_S if table in COST_FACTS else 31 * DAY_S for view, table in ROLLUPS.items()
+    }
     assert _policies(store, "retention") == {}
     order = store.query(
         "SELECT hypertable::text, segmentby, orderby FROM timescaledb_information.hypertable_compression_settings "
@@ -104,6 +108,11 @@ def test_new_tables_are_compressed_refreshed_and_kept(store: PostgresqlStore) ->
     assert [(row[1] or "", row[2].replace('"', "").split(",")) for row in order] == [
         ("", list(table.order_by)) for table in sorted(FACTS, key=lambda table: table.name)
     ]
+
+
+def _compressed(after_s: float) -> dict[str, float]:
+    """Costs later: their windows are open for days."""
+    return {table.name: max(after_s, 7 * DAY_S) if table in COST_FACTS else after_s for table in FACTS}
 
 
 def test_policies_follow_the_configuration(timescaledb_url: str, store: PostgresqlStore) -> None:
@@ -122,7 +131,10 @@ def test_policies_follow_the_configuration(timescaledb_url: str, store: Postgres
                 "retention_s": {Signal.TRACES: 7 * DAY_S, Signal.METRICS: 0.0},
                 "rollup_retention_s": 400 * DAY_S,
             },
-            {SPANS.name: 7 * DAY_S, **dict.fromkeys(ROLLUPS, 400 * DAY_S)},
+            {
+                SPANS.name: 7 * DAY_S,
+                **{view: 400 * DAY_S for view, table in ROLLUPS.items() if table not in COST_FACTS},
+            },
             60.0,
         ),
         ({"retention_s": {Signal.TRACES: 0.0}, "rollup_retention_s": 0.0, "compress_after_s": 0.0}, {}, None),
@@ -131,9 +143,7 @@ def test_policies_follow_the_configuration(timescaledb_url: str, store: Postgres
             assert other.maintain(now_unix_nano=NOW).changes != []
             assert other.maintain(now_unix_nano=NOW).changes == [], "nothing is left to change"
         assert _policies(store, "retention") == retention
-        assert _policies(store, "compression") == (
-            {} if compression is None else dict.fromkeys((table.name for table in FACTS), compression)
-        )
+        assert _policies(store, "compression") == ({} if compression is None else _compressed(compression))
 
 
 def test_a_collector_without_an_opinion_changes_nothing(timescaledb_url: str, store: PostgresqlStore) -> None:
@@ -151,10 +161,39 @@ def test_hours_whose_items_are_dropped_are_not_refreshed(timescaledb_url: str) -
     """Refreshing them would empty the roll-up, which is there to outlive them."""
     with closing(_store(timescaledb_url, retention_s={Signal.METRICS: 7 * DAY_S})) as store:
         store.migrate()
-        assert _policies(store, "refresh_continuous_aggregate") == {
-            "otlp_number_points_hourly": 6 * DAY_S,
-            "otlp_spans_hourly": 31 * DAY_S,
-        }
+        refreshed = _policies(store, "refresh_continuous_aggregate")
+        assert refreshed["otlp_number_points_hourly"] == 6 * DAY_S
+        assert refreshed["otlp_spans_hourly"] == 31 * DAY_S
+
+
+def test_roll_ups_of_costs_follow_as_far_as_their_level_is_kept(timescaledb_url: str) -> None:
+    """A window of a year ago may be corrected; one whose requests are dropped must stay as it was."""
+    with closing(_store(timescaledb_url, retention_s={COST_REQUESTS: 90 * DAY_S})) as store:
+        store.migrate()
+        assert _policies(store, "retention") == {COST_REQUESTS.name: 90 * DAY_S}
+        refreshed = _policies(store, "refresh_continuous_aggregate")
+        for table in COST_FACTS:
+            days = 89 if table is COST_REQUESTS else 3660
+            for step in ("hourly", "daily"):
+                assert refreshed[f"{table.name}_{step}"] == days * DAY_S
+
+
+def test_costs_are_revised_in_windows_that_are_compressed(store: PostgresqlStore) -> None:
+    """Late, and seldom: it is right all the same, and nothing is stored twice."""
+    put(store, Signal.COSTS, samples.costs())
+    for table in COST_FACTS:
+        _run_job(store, "compression", table.name)
+    stats = {entry.table: entry for entry in store.stats()}
+    assert [stats[table.name].compressed_chunks for table in COST_FACTS] == [1, 1, 1]
+    put(store, Signal.COSTS, samples.costs())
+    assert set(cost_records(store.read(Signal.COSTS))) == set(cost_samples.ledger())
+    revised = cost_samples.ledger(revision=1)
+    put(store, Signal.COSTS, Signal.COSTS.request_type().FromString(encode_request(revised)))
+    assert set(cost_records(store.read(Signal.COSTS))) == set(revised)
+    assert store.query("SELECT sum(effective_cost) FROM costs").rows == [(1,)]
+    assert_balanced(store)
+    put(store, Signal.COSTS, samples.costs())
+    assert set(cost_records(store.read(Signal.COSTS))) == set(revised)
 
 
 def test_chunks_hold_the_configured_time(timescaledb_url: str) -> None:

@@ -11,7 +11,7 @@ from collector.cost.amount import amount_text, parse_amount
 from collector.cost.identity import canonical, identify
 from collector.cost.protobuf import encode_request, from_proto, read_request, to_proto
 from collector.cost.record import CostAttributionRecord
-from collector.cost.v1.cost_service_pb2 import ExportCostsServiceRequest
+from collector.proto.cost.v1.cost_service_pb2 import ExportCostsServiceRequest
 from tests.support.cost_strategies import amounts, maps, records
 
 PARTS = st.lists(st.none() | st.text(max_size=5) | st.binary(max_size=5) | st.integers() | maps, max_size=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ _TYPES: dict[Kind, tuple[type, ...]] = {
     Kind.INT64: (int,),
     Kind.UINT64: (int,),
     Kind.FLOAT64: (float,),
+    Kind.NUMERIC: (Decimal,),
     Kind.BOOL: (bool,),
     Kind.TEXT: (str,),
     Kind.JSON: (str,),

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.wire.repair import repair
 from tests.support.otlp_strategies import requests
 
-each_signal = pytest.mark.parametrize("signal", Signal)
+each_signal = pytest.mark.parametrize("signal", OPENTELEMETRY)
 
 
 @each_signal

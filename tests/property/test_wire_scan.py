@@ -25,6 +25,9 @@ each_signal = pytest.mark.parametrize("signal", Signal)
 def _texts(message: Any) -> list[str]:
     texts: list[str] = []
     for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            texts += [text for pair in value.items() for text in pair]
+            continue
         for element in value if field.is_repeated else [value]:
             if field.message_type is not None:
                 texts += _texts(element)
@@ -120,6 +123,9 @@ def test_scan_refuses_exactly_the_invalid_items(signal: Signal, data: st.DataObj
             records = bad.resource_logs.add().scope_logs.add().log_records
             for _ in range(count):
                 records.add(time_unix_nano=1)
+        case Signal.COSTS:
+            for _ in range(count):
+                bad.records.add(record_id=bytes(16), origin_id=bytes(16), billing_currency="NOT")
     mixed = type(valid)()
     for part in data.draw(st.permutations([valid, bad])):
         mixed.MergeFrom(part)

@@ -40,6 +40,7 @@ class House:
     meters: Meters
     reports: list[tuple[State, str]]
     threads: list[threading.Thread]
+    parts: list[tuple[str, State, str]] = field(default_factory=list)
 
     def state(self) -> State | None:
         """What was reported last."""
@@ -74,6 +75,7 @@ def make_house(
     log = RecordingLog.make()
     reports: list[tuple[State, str]] = []
     threads: list[threading.Thread] = []
+    parts: list[tuple[str, State, str]] = []
 
     def spawn_thread(thread_name: str, body: Callable[[], None]) -> Thread:
         thread = threading.Thread(target=body, name=thread_name, daemon=True)
@@ -93,8 +95,9 @@ def make_house(
         http=NoHttp(),
         spawn=spawn or spawn_thread,
         report=lambda state, message: reports.append((state, message)),
+        part=lambda name: lambda state, message: parts.append((name, state, message)),
     )
-    return House(settings, log, meters, reports, threads)
+    return House(settings, log, meters, reports, threads, parts)
 
 
 def logs(*bodies: str) -> Telemetry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from collector.cost.amount import SCALE
 from collector.cost.currency import CURRENCIES
+from collector.cost.protobuf import from_proto, to_proto
 from collector.cost.record import (
     AllocationElement,
     Amounts,
@@ -22,7 +24,9 @@ from collector.cost.record import (
     Subject,
     SubjectKind,
 )
+from collector.proto.cost.v1.cost_service_pb2 import ExportCostsServiceRequest
 
+_NOW: Final = 1_790_000_000 * 10**9  # as `otlp_strategies.NOW_UNIX_NANO`
 UNIT: Final = Decimal(1).scaleb(-SCALE)
 AMOUNT_MAX: Final = 10**38 - 1  # units
 
@@ -128,3 +132,54 @@ def _texts(draw: st.DrawFn, cls: type[Charge] | type[Subject]) -> dict[str, str]
         name for name, field in cls.__dataclass_fields__.items() if str(field.type) == "str" and field.init
     ]
     return {name: draw(texts) for name in names if name != "billing_currency"}
+
+
+@st.composite
+def cost_requests(draw: st.DrawFn, *, valid: bool) -> Any:
+    """Requests of costs. `valid`: `wire.scan` takes every record and changes nothing."""
+    request = ExportCostsServiceRequest()
+    for record in draw(st.lists(recent_records(), max_size=2)):
+        message = request.records.add()
+        message.CopyFrom(to_proto(record))
+        if not valid and draw(st.booleans()):
+            _spoil(draw, message)
+    return request
+
+
+@st.composite
+def recent_records(draw: st.DrawFn) -> CostAttributionRecord:
+    """Records as a store takes them: of a time that is near, texts without NUL characters."""
+    record = draw(records())
+    start = _NOW + draw(st.integers(-(10**9), 10**9)) * 10**6 + draw(st.integers(0, 999))
+    period = Period(start, start + draw(st.integers(1, 10**15)))
+    message = to_proto(replace(record, charge=replace(record.charge, charge_period=period)))
+    _without_nul(message)
+    return from_proto(message)
+
+
+def _without_nul(message: Any) -> None:
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            setattr(message, field.name, value.replace("\0", "0"))
+        elif field.message_type is None:
+            continue
+        elif field.message_type.GetOptions().map_entry:
+            pairs = [(key.replace("\0", "0"), text.replace("\0", "0")) for key, text in value.items()]
+            value.clear()
+            value.update(pairs)
+        else:
+            for part in value if field.is_repeated else [value]:
+                _without_nul(part)
+
+
+def _spoil(draw: st.DrawFn, message: Any) -> None:
+    """Make a record invalid, or at least odd."""
+    field = draw(
+        st.sampled_from([f for f in message.DESCRIPTOR.fields if not f.is_repeated and not f.message_type])
+    )
+    if field.type == field.TYPE_STRING:
+        setattr(message, field.name, draw(st.sampled_from(["NaN", "1e3", "+1", "1.", "\0", "XXX", "9" * 40])))
+    elif field.type == field.TYPE_BYTES:
+        setattr(message, field.name, draw(st.binary(max_size=20)))
+    else:
+        setattr(message, field.name, draw(st.integers(0, 2**31 - 1)))

@@ -25,7 +25,7 @@ processors: {{memory_limiter: {{limit_mib: 1000, check_interval: 1s}}, batch: {b
 exporters: {{{self.exporter}: {{{self.option}{extra}}}}}
 service:
   admin: {{endpoint: "127.0.0.1:0"}}
-  pipelines: {{traces: {pipeline}, metrics: {pipeline}, logs: {pipeline}}}
+  pipelines: {{traces: {pipeline}, metrics: {pipeline}, logs: {pipeline}, costs: {pipeline}}}
 """
 
 

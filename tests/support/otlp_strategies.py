@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
 from collector.model.signal import Signal
+from tests.support.cost_strategies import cost_requests
 
 Strategy = st.SearchStrategy[Any]
 
@@ -45,6 +46,8 @@ def requests(signal: Signal, *, valid: bool, depth: int = 3) -> st.SearchStrateg
     Otherwise items valid and invalid, and everything protobuf can express, are mixed.
     `depth` bounds how deep AnyValues are nested.
     """
+    if signal is Signal.COSTS:
+        return cost_requests(valid=valid)
     descriptor: Any = signal.request_type().DESCRIPTOR
     return _message(descriptor, valid, depth)
 

@@ -9,7 +9,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
+from collector.cost.protobuf import encode_request
 from collector.model.signal import Signal
+from tests.support import cost_samples
 
 SECOND: Final = 1_000_000_000
 # 2026-09-21T14:13:20Z
@@ -277,6 +279,12 @@ def logs(service: str = "cart") -> Any:
     return request
 
 
+def costs(service: str = "cart") -> Any:
+    """A node's hour, split between `service` and nobody, the former between two tenants; and what has no price."""
+    return Signal.COSTS.request_type().FromString(encode_request(cost_samples.ledger(service)))
+
+
 def sample(signal: Signal, service: str = "cart") -> Any:
     """The sample request of a signal."""
-    return {Signal.TRACES: traces, Signal.METRICS: metrics, Signal.LOGS: logs}[signal](service)
+    samples = {Signal.TRACES: traces, Signal.METRICS: metrics, Signal.LOGS: logs, Signal.COSTS: costs}
+    return samples[signal](service)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collector.model.signal import Signal
+    from collector.storage.tables import Table
 
 _DAY_S = 86_400.0
 
@@ -25,7 +26,7 @@ _DAY_S = 86_400.0
 @click.option(
     "--retention-days",
     type=click.FloatRange(min=0),
-    help="Age in days, of all signals. [default: what the configuration says of each]",
+    help="Age in days, of traces, metrics and logs. [default: what the configuration says of each; costs too]",
 )
 @click.option("--dry-run", is_flag=True, help="Count what would go, and delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. Off a terminal nobody is asked.")
@@ -52,18 +53,18 @@ def cleanup(
         )
     deleted: dict[str, int] = {}
     with _progress(len(ages_s)) as advance:
-        for signal, age_s in ages_s.items():
-            advance(signal.value)
-            deleted |= target.store.apply_retention({signal: age_s}, now_unix_nano=now)
+        for what, age_s in ages_s.items():
+            advance(getattr(what, "value", None) or what.name)
+            deleted |= target.store.apply_retention({what: age_s}, now_unix_nano=now)
         advance("done")
     _show(deleted, output_format, "deleted")
 
 
-def _ages(target: Target, retention_days: float | None) -> Mapping[Signal, float]:
-    from collector.model.signal import Signal
+def _ages(target: Target, retention_days: float | None) -> Mapping[Signal | Table, float]:
+    from collector.model.signal import OPENTELEMETRY
 
     if retention_days is not None:
-        return dict.fromkeys(Signal, retention_days * _DAY_S)
+        return dict.fromkeys(OPENTELEMETRY, retention_days * _DAY_S)
     if target.retention_s is None:
         raise click.UsageError("say how old is too old: --retention-days DAYS, or --config with `retention`")
     if not target.retention_s:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from collector.cli.database.cleanup import cleanup
+from collector.cli.database.cost_questions import costs
 from collector.cli.database.examples import examples
 from collector.cli.database.query import query
 from collector.cli.database.questions import latest, logs, metrics, over_time, services
@@ -24,7 +25,7 @@ def command() -> None:
     """
 
 
-for question in (services, metrics, latest, over_time, slowest_traces, spans, errors, trace, logs):
+for question in (services, metrics, latest, over_time, slowest_traces, spans, errors, trace, logs, costs):
     query.add_command(question)
 for verb in (init, migrate, status, test_connection, stats, query, cleanup, examples):
     command.add_command(verb)

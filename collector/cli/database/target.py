@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collector.model.signal import Signal
     from collector.service.config import Config
     from collector.storage.store import Store
+    from collector.storage.tables import Table
 
 CONNECTION_STRING: Final = "COLLECTOR_CONNECTION_STRING"
 _OPTIONS: Final = ("configs", "sets", "connection_string", "backend", "exporter")
@@ -30,7 +31,7 @@ class Target:
 
     store: Store
     address: str
-    retention_s: Mapping[Signal, float] | None  # None: nothing is configured
+    retention_s: Mapping[Signal | Table, float] | None  # None: nothing is configured
     secrets: tuple[str, ...] = ()
     backend: str | None = None  # what the user said that it is
 

@@ -74,5 +74,5 @@ class DebugExporter:
         elif self._config.verbosity == "detailed":
             lines.append(everything(batch.signal, message))
         output = self._output or sys.stdout
-        output.write("\n".join(lines) + "\n")  # one write: three threads share the stream
+        output.write("\n".join(lines) + "\n")  # one write: the threads of all signals share the stream
         output.flush()

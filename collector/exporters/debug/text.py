@@ -30,6 +30,8 @@ def counts(signal: Signal, message: Any) -> dict[str, Any]:
                 "resource_logs": len(message.resource_logs),
                 "log_records": len(list(_log_records(message))),
             }
+        case Signal.COSTS:
+            return {"cost_records": len(message.records)}
 
 
 def everything(signal: Signal, message: Message) -> str:
@@ -59,6 +61,18 @@ def item_lines(signal: Signal, message: Any) -> Iterator[str]:
                     f"severity {record.severity_number}" if record.severity_number else "-"
                 )
                 yield _line(f"{severity} {_any_value(record.body)}", record.attributes)
+        case Signal.COSTS:
+            for record in message.records:
+                yield _line(_cost(record), ())
+
+
+def _cost(record: Any) -> str:
+    """How much, of what, caused by whom."""
+    subject = record.subject
+    amount = f"{record.effective_cost} {record.billing_currency}" if record.effective_cost else "unpriced"
+    who = subject.service_name or subject.k8s_workload or subject.operation or "-"
+    what = record.sku_meter or record.service_name or record.charge_description or "-"
+    return f"{record.record_id.hex()} {amount} {what} {who} level={record.level} revision={record.revision}"
 
 
 def _line(start: str, attributes: Iterable[Any]) -> str:

@@ -12,11 +12,20 @@ from collector.storage.exporter import RetentionConfig, StoreConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqliteRetentionConfig(RetentionConfig):
-    """How long items are kept, by signal. 0 keeps them for ever."""
+    """How long items are kept, by signal; costs by level (7 years, 13 months, 90 days). 0 keeps them for ever."""
 
     metrics: Duration = option(Duration.parse("90d"), doc="Age at which metric points are deleted; 0: never.")
     traces: Duration = option(Duration.parse("30d"), doc="Age at which spans are deleted; 0: never.")
     logs: Duration = option(Duration.parse("30d"), doc="Age at which log records are deleted; 0: never.")
+    cost_origins: Duration = option(
+        Duration.parse("2557d"), doc="Age at which charges are deleted; 0: never."
+    )
+    cost_allocations: Duration = option(
+        Duration.parse("397d"), doc="Age at which the parts of charges by workload are deleted; 0: never."
+    )
+    cost_requests: Duration = option(
+        Duration.parse("90d"), doc="Age at which their parts by group of requests are deleted; 0: never."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,6 +164,7 @@ class HttpConfig:
     traces_url_path: str = option("/v1/traces", doc="Path for traces.")
     metrics_url_path: str = option("/v1/metrics", doc="Path for metrics.")
     logs_url_path: str = option("/v1/logs", doc="Path for logs.")
+    costs_url_path: str = option("/v1/costs", doc="Path for cost records.")
 
     UNSUPPORTED: ClassVar = (
         *_SHARED_UNSUPPORTED,
@@ -207,6 +208,7 @@ class HttpConfig:
             Signal.TRACES: self.traces_url_path,
             Signal.METRICS: self.metrics_url_path,
             Signal.LOGS: self.logs_url_path,
+            Signal.COSTS: self.costs_url_path,
         }
 
 
@@ -238,7 +240,7 @@ class TimeWindowConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtlpReceiverConfig:
-    """Traces, metrics and logs from OpenTelemetry SDKs and collectors, over gRPC and HTTP."""
+    """Traces, metrics and logs from OpenTelemetry SDKs and collectors, and cost records, over gRPC and HTTP."""
 
     protocols: ProtocolsConfig = option(doc="The transports to serve.")
     time_window: TimeWindowConfig = option(default_factory=TimeWindowConfig, doc="Which times are believed.")

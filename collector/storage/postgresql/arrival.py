@@ -1,4 +1,4 @@
-"""How rows are stored as they arrive: compressed by the COPY itself where TimescaleDB can do that, else as rows.
+"""How rows of telemetry are stored as they arrive: compressed by the COPY itself where TimescaleDB can do that, else as rows.
 
 Compressing a COPY (`timescaledb.enable_direct_compress_copy`) costs the server a fraction of storing rows, and takes
 a fraction of the room, at once. Two of its switches are promises about order that nobody checks:
@@ -9,6 +9,8 @@ a fraction of the room, at once. Two of its switches are promises about order th
   bounds of a compressed batch from its first and last row: were its order another, rows would be missing from
   answers without an error. So it is off only where `arrival_check` has seen right answers on this server, from
   these tables; else the server sorts, which costs it a tenth to a third more.
+
+Costs always go the way of rows (`ledger`): they are few, and each is looked for before it is stored.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from collector.storage.postgresql.arrival_check import wrong_answers
 from collector.storage.postgresql.connections import Connection
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.schema import Database
-from collector.storage.tables import FACTS, Table
+from collector.storage.tables import TELEMETRY_FACTS, Table
 
 # A compressed batch costs about a kilobyte and a third of a millisecond, however few its rows: below this,
 # storing rows is cheaper, and takes little more room. The policy compresses them later.
@@ -82,7 +84,7 @@ class Arrival:
     @property
     def description(self) -> str:
         """For people."""
-        words = {way: [t.name for t in FACTS if self.ways.get(t, Way.ROWS) is way] for way in Way}
+        words = {way: [t.name for t in TELEMETRY_FACTS if self.ways.get(t, Way.ROWS) is way] for way in Way}
         used = {way: names for way, names in words.items() if names}
         if len(used) == 1:
             described = next(iter(used)).value
@@ -131,7 +133,7 @@ def find_arrival(
     ways: dict[Table, Way] = {}
     reasons: dict[str, None] = {}
     certain = True
-    for table in FACTS:
+    for table in TELEMETRY_FACTS:
         try:
             ways[table], reason = _best_way(connection, options.schema, table, orders.get(table.name, set()))
         except psycopg.Error as error:

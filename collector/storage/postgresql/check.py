@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import psycopg
@@ -14,11 +14,12 @@ from collector.storage.postgresql import schema
 from collector.storage.postgresql.arrival import find_arrival
 from collector.storage.postgresql.arrival_check import sample_row
 from collector.storage.postgresql.connections import Connection, Connections
+from collector.storage.postgresql.ledger import store_costs
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.partitions import create_partitions
 from collector.storage.postgresql.schema import Database, layout_problem
 from collector.storage.postgresql.writing import copy_facts, insert_dimensions, lock_position, put_position
-from collector.storage.tables import DIMENSIONS, FACTS, POSITIONS
+from collector.storage.tables import COST_FACTS, DIMENSIONS, POSITIONS, TELEMETRY_FACTS, Table
 
 _HOST: Final = "localhost"
 _PORT: Final = "5432"
@@ -139,9 +140,31 @@ def _privileges(connection: Connection, database: Database, options: StoreOption
                 "run 'collector database init'"
             )
         return f"may create schema {options.schema!r}"
+    missing = _missing(connection, options, (*DIMENSIONS, *TELEMETRY_FACTS, POSITIONS))
+    if missing:
+        raise _FailedError(f"missing: {', '.join(missing)}")
+    costs = _missing(connection, options, _costs(database))
+    without = f"; no costs, for want of {', '.join(costs)}" if costs else ""
+    if schema.owns_tables(connection, options.schema):
+        return f"may write and maintain the tables{without}"
+    if database.layout is Layout.PARTITIONS:
+        return f"may write, but not make partitions: another collector must, or writes will wait{without}"
+    return f"may write; retention and compression are left to the owner of the tables{without}"
+
+
+def _costs(database: Database) -> list[Table]:
+    return [table for table in database.facts if table in COST_FACTS]
+
+
+def _missing(connection: Connection, options: StoreOptions, tables: Iterable[Table]) -> list[str]:
+    """The privileges on `tables` that a writer needs and this role does not have."""
     missing = []
-    for table in (*DIMENSIONS, *FACTS, POSITIONS):
-        needed = ("SELECT", "INSERT", "UPDATE") if table is POSITIONS else ("SELECT", "INSERT")
+    for table in tables:
+        needed = ["SELECT", "INSERT"]
+        if table is POSITIONS or table in COST_FACTS:
+            needed.append("UPDATE")
+        if table in COST_FACTS:
+            needed.append("DELETE")
         missing += [
             f"{privilege} on {table.name}"
             for privilege in needed
@@ -151,13 +174,7 @@ def _privileges(connection: Connection, database: Database, options: StoreOption
                 (options.schema, table.name, privilege),
             )
         ]
-    if missing:
-        raise _FailedError(f"missing: {', '.join(missing)}")
-    if schema.owns_tables(connection, options.schema):
-        return "may write and maintain the tables"
-    if database.layout is Layout.PARTITIONS:
-        return "may write, but not make partitions: another collector must, or writes will wait"
-    return "may write; retention and compression are left to the owner of the tables"
+    return missing
 
 
 def _schema_version(database: Database, options: StoreOptions) -> str:
@@ -171,16 +188,19 @@ def _write(connection: Connection, database: Database, options: StoreOptions, no
     queue_id = _one(connection, "SELECT gen_random_uuid()", ())
     with connection.transaction(force_rollback=True):
         insert_dimensions(connection, name, {table: [sample_row(table, 0)] for table in DIMENSIONS})
-        for table in FACTS:
+        costs = [] if _missing(connection, options, _costs(database)) else _costs(database)
+        for table in (*TELEMETRY_FACTS, *costs):
             now = now_unix_nano // 1000
             if database.layout is Layout.PARTITIONS:
-                interval = round(options.chunk_interval_s) * 1_000_000
-                create_partitions(connection, name, table, [now], interval)
-            copy_facts(connection, name, table, [sample_row(table, now)])
+                create_partitions(connection, name, table, [now], options.interval_us(table))
+            if table in COST_FACTS:
+                store_costs(connection, name, {table: [sample_row(table, now)]})
+            else:
+                copy_facts(connection, name, table, [sample_row(table, now)])
         put_position(connection, name, queue_id, lock_position(connection, name, queue_id), 1)
     arrival = find_arrival(connection, database, options, None)
     stored = "" if database.layout is Layout.PARTITIONS else f"; rows are stored {arrival.description}"
-    return f"a row in each of {len(DIMENSIONS) + len(FACTS) + 1} tables, and nothing is left of it{stored}"
+    return f"a row in each of {len(DIMENSIONS) + len(TELEMETRY_FACTS) + len(costs) + 1} tables, and nothing is left of it{stored}"
 
 
 def _one(connection: Connection, statement: Any, params: tuple[Any, ...]) -> Any:

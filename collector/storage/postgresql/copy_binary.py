@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from itertools import chain, repeat
 from struct import Struct
 from typing import Any, Final
 
+from collector.cost.amount import SCALE
 from collector.model.errors import PermanentError
 from collector.storage.rows import Row
 from collector.storage.tables import Column, Kind, Table
@@ -31,6 +33,8 @@ _float64: Final = Struct(">id").pack
 _TRUE: Final = b"\0\0\0\1\1"
 _FALSE: Final = b"\0\0\0\1\0"
 _UUID_LENGTH: Final = b"\0\0\0\x10"
+_numeric_head: Final = Struct(">ihhHh").pack
+_NEGATIVE: Final = 0x4000
 # dimensions, has no nulls, type of the elements; then length and first index of the one dimension
 _array_empty: Final = Struct(">iiii").pack
 _array_head: Final = Struct(">iiiiii").pack
@@ -103,6 +107,25 @@ def _uuids(values: Sequence[bytes]) -> list[bytes]:
     return [_UUID_LENGTH + value for value in values]
 
 
+def _numeric(value: Decimal) -> bytes:
+    """Digits in base 10 000: how many, weight of the first, sign, decimals shown (PostgreSQL, numeric_send)."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        raise ValueError(f"{value} is not finite")  # noqa: TRY004  a value, not a type
+    fraction = max(0, -(exponent // 4))  # groups of four behind the point
+    units = int("".join(map(str, digits))) * 10 ** (4 * fraction + exponent)
+    groups: list[int] = []
+    while units:
+        units, group = divmod(units, 10_000)
+        if group or groups:
+            groups.append(group)
+        else:
+            fraction -= 1
+    weight = len(groups) - fraction - 1 if groups else 0
+    head = _numeric_head(8 + 2 * len(groups), len(groups), weight, _NEGATIVE if sign and groups else 0, SCALE)
+    return head + Struct(f">{len(groups)}h").pack(*reversed(groups))
+
+
 def _int64_array(values: Sequence[int]) -> bytes:
     if not values:
         return _array_empty(12, 0, 0, _OID_INT64)
@@ -128,6 +151,7 @@ _COLUMN: Final[dict[Kind, Callable[[Sequence[Any]], Sequence[bytes]]]] = {
     Kind.INT64: lambda values: [_int64(8, value) for value in values],
     Kind.UINT64: lambda values: [_int64(8, value) for value in values],
     Kind.FLOAT64: lambda values: [_float64(8, value) for value in values],
+    Kind.NUMERIC: lambda values: [_numeric(value) for value in values],
     Kind.BOOL: lambda values: [_TRUE if value else _FALSE for value in values],
     Kind.TEXT: _texts,
     Kind.JSON: _jsons,

@@ -11,6 +11,7 @@ from collector.storage.tables import Table
 
 LOCK_MIGRATE: Final = "migrate"
 LOCK_MAINTAIN: Final = "maintain"
+LOCK_COSTS: Final = "costs"
 
 
 def compose(statement: LiteralString, schema: str, **parts: Table | str | sql.Composable) -> sql.Composed:

@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from collector.model.signal import Signal
-from collector.storage.tables import LOGS, METRIC_FACTS, SPANS, Table
+from collector.storage.tables import COST_ALLOCATIONS, COST_ORIGINS, Table
 
 DAY_S: Final = 86_400.0
-FACTS_OF: Final[Mapping[Signal, tuple[Table, ...]]] = {
-    Signal.METRICS: METRIC_FACTS,
-    Signal.TRACES: (SPANS,),
-    Signal.LOGS: (LOGS,),
-}
+# Costs are few: of the coarser levels a chunk holds so many intervals. As in the migration that makes them.
+_INTERVALS: Final[Mapping[Table, int]] = {COST_ORIGINS: 30, COST_ALLOCATIONS: 7}
 
 
 class Layout(enum.Enum):
@@ -40,7 +37,7 @@ class StoreOptions:
     # TimescaleDB's own policies, on its full edition. Not named or None: what the database has, stays; 0: none.
     compress_after_s: float | None = None
     compress_on_arrival: bool = True  # where the server can
-    retention_s: Mapping[Signal, float] = field(default_factory=dict)
+    retention_s: Mapping[Signal | Table, float] = field(default_factory=dict)
     rollup_retention_s: float | None = None
     connections_max: int = 2
     connection_idle_s: float = 300.0
@@ -48,3 +45,7 @@ class StoreOptions:
     write_timeout_s: float = 30.0
     synchronous_commit: str | None = None  # None: as the server is set up
     application_name: str = "collector"
+
+    def interval_us(self, table: Table) -> int:
+        """Time that one chunk or partition of `table` holds, in microseconds."""
+        return round(self.chunk_interval_s) * 1_000_000 * _INTERVALS.get(table, 1)

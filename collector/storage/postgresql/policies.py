@@ -6,23 +6,33 @@ and one without an opinion must not undo what another was told.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from psycopg import sql
 
-from collector.model.signal import Signal
 from collector.storage.postgresql.connections import Connection
 from collector.storage.postgresql.edition import Edition
 from collector.storage.postgresql.names import LOCK_MAINTAIN, lock_key
-from collector.storage.postgresql.options import DAY_S, FACTS_OF, StoreOptions
-from collector.storage.tables import FACTS
+from collector.storage.postgresql.options import DAY_S, StoreOptions
+from collector.storage.postgresql.schema import Database
+from collector.storage.tables import COST_FACTS, NUMBER_POINTS, SPANS, TELEMETRY_FACTS, Table, tables_of
 
-ROLLUPS: Final = {"otlp_number_points_hourly": Signal.METRICS, "otlp_spans_hourly": Signal.TRACES}
+# By roll-up: the table that it is made of.
+ROLLUPS: Final = {
+    "otlp_number_points_hourly": NUMBER_POINTS,
+    "otlp_spans_hourly": SPANS,
+    **{f"{table.name}_{step}": table for step in ("hourly", "daily") for table in COST_FACTS},
+}
 # Points older than the receiver's window do not come in, so that older hours do not change.
 _REFRESH_MAX_S: Final = 31 * DAY_S
+# Costs do: a bill is corrected months later. What has not changed is not refreshed.
+_REFRESH_COSTS_MAX_S: Final = 10 * 366 * DAY_S
 _HOUR_S: Final = 3600.0
 # A chunk is compressed so long after its end: until then late items land where they are cheap.
 COMPRESS_AFTER_S: Final = 6 * _HOUR_S
+# Costs are computed again while their window is open, and a window of long ago seldom.
+COMPRESS_COSTS_AFTER_S: Final = 7 * DAY_S
 
 _JOBS: Final = """
 SELECT coalesce(c.view_name, j.hypertable_name), j.proc_name,
@@ -39,31 +49,38 @@ WHERE coalesce(c.view_schema, j.hypertable_schema) = %s
 
 
 def apply_policies(
-    connection: Connection, edition: Edition, options: StoreOptions, *, initial: bool
+    connection: Connection, database: Database, options: StoreOptions, *, initial: Collection[Table] = ()
 ) -> list[str]:
     """Make the database's policies those of `options`; return what was changed, in words.
 
-    `initial`: also those that a new schema starts with.
+    `initial`: tables that are new, which also get those that one starts with.
     """
+    facts = database.facts
+    retention_s = {table: age_s for what, age_s in options.retention_s.items() for table in tables_of(what)}
     changed: list[str] = []
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key(options.schema, LOCK_MAINTAIN),))
-        policies = _Policies(connection, edition, options.schema)
-        for signal, tables in FACTS_OF.items():
-            if signal in options.retention_s:
-                for table in tables:
-                    changed += policies.retention(table.name, options.retention_s[signal])
+        policies = _Policies(connection, database.edition, options.schema)
+        for table in facts:
+            if table in retention_s:
+                changed += policies.retention(table.name, retention_s[table])
         if options.rollup_retention_s is not None:
-            for view in ROLLUPS:
-                changed += policies.retention(view, options.rollup_retention_s)
-        compress_after_s = options.compress_after_s
-        if compress_after_s is None and initial:
-            compress_after_s = COMPRESS_AFTER_S
-        if compress_after_s is not None:
-            for table in FACTS:
-                changed += policies.compression(table.name, compress_after_s)
-        for view, signal in ROLLUPS.items():
-            changed += policies.refresh(view, options.retention_s.get(signal, 0.0), initial=initial)
+            for view, table in ROLLUPS.items():
+                if table in TELEMETRY_FACTS:
+                    changed += policies.retention(view, options.rollup_retention_s)
+        for table in facts:
+            after_s = options.compress_after_s
+            if after_s is None and table in initial:
+                after_s = COMPRESS_AFTER_S
+            if after_s and table in COST_FACTS:
+                after_s = max(after_s, COMPRESS_COSTS_AFTER_S)
+            if after_s is not None:
+                changed += policies.compression(table.name, after_s)
+        for view, table in ROLLUPS.items():
+            if table in facts:
+                most_s = _REFRESH_COSTS_MAX_S if table in COST_FACTS else _REFRESH_MAX_S
+                age_s = retention_s.get(table, 0.0)
+                changed += policies.refresh(view, age_s, most_s, initial=table in initial)
     return changed
 
 
@@ -110,14 +127,17 @@ class _Policies:
         )
         return [f"{name}: compressed after {compress_after_s / _HOUR_S:g} hours"]
 
-    def refresh(self, name: str, retention_s: float, *, initial: bool) -> list[str]:
-        """Refresh hours that changed, but never those whose items are dropped: they would become empty."""
+    def refresh(self, name: str, retention_s: float, most_s: float, *, initial: bool) -> list[str]:
+        """Refresh hours that changed, but never those whose items are dropped: they would become empty.
+
+        `most_s`: how far back at most, in seconds.
+        """
         current = self._start_offset.get(name)
         if current is None and not initial:
             return []  # somebody removed it
-        start_s = _REFRESH_MAX_S if current is None else current
+        start_s = most_s if current is None else current
         if retention_s:
-            start_s = min(_REFRESH_MAX_S, max(retention_s - DAY_S, 3 * _HOUR_S))
+            start_s = min(most_s, max(retention_s - DAY_S, 3 * _HOUR_S))
         if current == start_s:
             return []
         if current is not None:

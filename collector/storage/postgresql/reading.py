@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
+from collector.cost.amount import amount_text
 from collector.storage.postgresql.connections import Connection
 from collector.storage.postgresql.names import compose
 from collector.storage.postgresql.writing import set_local
 from collector.storage.rows import Key, Row
 from collector.storage.store import QueryError, Result
-from collector.storage.tables import DIMENSIONS, RESOURCES, SCOPES, SERIES, Column, Kind, Table
+from collector.storage.tables import COST_FACTS, DIMENSIONS, RESOURCES, SCOPES, SERIES, Column, Kind, Table
 
 _KEYS_AT_ONCE: Final = 10_000
 _NEVER: Final = 2**63 - 1
@@ -24,6 +26,7 @@ _AWAY: Final = frozenset({"08", "57", "53", "58"})
 
 _FROM_SERVER: Final[dict[Kind, Callable[[Any], Any]]] = {
     Kind.UUID: lambda value: value.bytes,
+    Kind.NUMERIC: lambda value: Decimal(amount_text(value)),  # without the zeros that make it 18 decimals
     Kind.UINT64_ARRAY: tuple,
     Kind.FLOAT64_ARRAY: tuple,
 }
@@ -79,7 +82,8 @@ def select_dimensions(
                 of_column.update([row[at] for row in rows])
 
     for table, rows in facts.items():
-        collect(table, rows)
+        if table not in COST_FACTS:  # whose `resource_id` is FOCUS's
+            collect(table, rows)
     series = _by_key(connection, schema, SERIES, keys["series_id"])
     collect(SERIES, series)
     found = {

@@ -16,7 +16,10 @@ from collector.storage.postgresql.names import LOCK_MIGRATE, compose, lock_key
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.template import render
 from collector.storage.store import Migration, SchemaError, SchemaStatus
-from collector.storage.tables import SPANS
+from collector.storage.tables import FACTS, SPANS, TELEMETRY_FACTS, Table
+
+# The migration that makes the tables of costs.
+COSTS_SINCE: Final = 4
 
 _PACKAGE: Final = "collector.storage.postgresql"
 _KIND: Final = """
@@ -38,6 +41,11 @@ class Database:
     edition: Edition
     status: SchemaStatus
     layout: Layout | None  # of the tables; None while there are none
+
+    @property
+    def facts(self) -> tuple[Table, ...]:
+        """The fact tables that are there: the schema may be a version behind this program."""
+        return FACTS if self.status.current >= COSTS_SINCE else TELEMETRY_FACTS
 
     def require_possible(self, options: StoreOptions) -> None:
         """Raise if no migration would make the database usable.

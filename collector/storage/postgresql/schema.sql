@@ -581,3 +581,887 @@ SELECT
     p99_nano / 1e6::double precision AS p99_ms,
     max_nano / 1e6::double precision AS max_ms
 FROM :"schema".otlp_spans_hourly;
+
+-- Costs: a table for each level of the ledger (collector/storage/README.md, "Costs"). Rows are inserted once, by
+-- record_id, as rows; the policy compresses them when their window is closed, as a rule.
+
+CREATE TABLE :"schema".otlp_cost_origins (
+    record_id uuid NOT NULL,
+    time timestamptz NOT NULL,
+    time_nanos smallint,
+    origin_id uuid NOT NULL,
+    parent_record_id uuid,
+    corrects_record_id uuid,
+    revision bigint NOT NULL,
+    charge_period_end_unix_nano bigint NOT NULL,
+    billing_period_start_unix_nano bigint NOT NULL,
+    billing_period_end_unix_nano bigint NOT NULL,
+    charge_category smallint NOT NULL,
+    charge_class smallint NOT NULL,
+    source smallint NOT NULL,
+    subject_kind smallint NOT NULL,
+    billing_currency text COLLATE "C" NOT NULL,
+    billed_cost numeric(38,18),
+    effective_cost numeric(38,18),
+    list_cost numeric(38,18),
+    contracted_cost numeric(38,18),
+    pricing_quantity numeric(38,18),
+    consumed_quantity numeric(38,18),
+    commitment_discount_quantity numeric(38,18),
+    pricing_currency_effective_cost numeric(38,18),
+    list_unit_price numeric(38,18),
+    contracted_unit_price numeric(38,18),
+    pricing_currency_list_unit_price numeric(38,18),
+    pricing_currency_contracted_unit_price numeric(38,18),
+    charge_description text COLLATE "C",
+    charge_frequency text COLLATE "C",
+    pricing_unit text COLLATE "C",
+    pricing_category text COLLATE "C",
+    consumed_unit text COLLATE "C",
+    commitment_discount_unit text COLLATE "C",
+    pricing_currency text COLLATE "C",
+    service_provider_name text COLLATE "C",
+    host_provider_name text COLLATE "C",
+    invoice_issuer_name text COLLATE "C",
+    invoice_id text COLLATE "C",
+    billing_account_id text COLLATE "C",
+    sub_account_id text COLLATE "C",
+    region_id text COLLATE "C",
+    availability_zone text COLLATE "C",
+    service_category text COLLATE "C",
+    service_subcategory text COLLATE "C",
+    service_name text COLLATE "C",
+    resource_id text COLLATE "C",
+    resource_name text COLLATE "C",
+    resource_type text COLLATE "C",
+    sku_id text COLLATE "C",
+    sku_meter text COLLATE "C",
+    sku_price_id text COLLATE "C",
+    allocated_method_id text COLLATE "C",
+    rule_id text COLLATE "C",
+    sku_price_details text COLLATE "C",
+    tags text COLLATE "C",
+    columns text COLLATE "C",
+    subject_service_name text COLLATE "C",
+    subject_service_namespace text COLLATE "C",
+    subject_environment text COLLATE "C",
+    subject_team text COLLATE "C",
+    subject_tenant text COLLATE "C",
+    subject_k8s_cluster text COLLATE "C",
+    subject_k8s_node text COLLATE "C",
+    subject_k8s_namespace text COLLATE "C",
+    subject_k8s_workload_kind text COLLATE "C",
+    subject_k8s_workload text COLLATE "C",
+    subject_k8s_pod_uid text COLLATE "C",
+    subject_k8s_pod text COLLATE "C",
+    subject_k8s_container text COLLATE "C",
+    subject_operation text COLLATE "C",
+    subject_resource_id text COLLATE "C",
+    subject_resource_name text COLLATE "C",
+    subject_trace_id uuid,
+    subject_span_id bigint,
+    subject_labels text COLLATE "C",
+    allocated_elements text COLLATE "C",
+    rule_version bigint,
+    recorded_unix_nano bigint,
+    refined boolean NOT NULL
+) :partition_by;
+CREATE UNIQUE INDEX otlp_cost_origins_once ON :"schema".otlp_cost_origins (record_id, time);
+CREATE INDEX otlp_cost_origins_parts ON :"schema".otlp_cost_origins (origin_id, time);
+CREATE INDEX otlp_cost_origins_time ON :"schema".otlp_cost_origins USING brin (time);
+
+CREATE TABLE :"schema".otlp_cost_allocations (
+    record_id uuid NOT NULL,
+    time timestamptz NOT NULL,
+    time_nanos smallint,
+    origin_id uuid NOT NULL,
+    parent_record_id uuid,
+    corrects_record_id uuid,
+    revision bigint NOT NULL,
+    charge_period_end_unix_nano bigint NOT NULL,
+    billing_period_start_unix_nano bigint NOT NULL,
+    billing_period_end_unix_nano bigint NOT NULL,
+    charge_category smallint NOT NULL,
+    charge_class smallint NOT NULL,
+    source smallint NOT NULL,
+    subject_kind smallint NOT NULL,
+    billing_currency text COLLATE "C" NOT NULL,
+    billed_cost numeric(38,18),
+    effective_cost numeric(38,18),
+    list_cost numeric(38,18),
+    contracted_cost numeric(38,18),
+    pricing_quantity numeric(38,18),
+    consumed_quantity numeric(38,18),
+    commitment_discount_quantity numeric(38,18),
+    pricing_currency_effective_cost numeric(38,18),
+    list_unit_price numeric(38,18),
+    contracted_unit_price numeric(38,18),
+    pricing_currency_list_unit_price numeric(38,18),
+    pricing_currency_contracted_unit_price numeric(38,18),
+    charge_description text COLLATE "C",
+    charge_frequency text COLLATE "C",
+    pricing_unit text COLLATE "C",
+    pricing_category text COLLATE "C",
+    consumed_unit text COLLATE "C",
+    commitment_discount_unit text COLLATE "C",
+    pricing_currency text COLLATE "C",
+    service_provider_name text COLLATE "C",
+    host_provider_name text COLLATE "C",
+    invoice_issuer_name text COLLATE "C",
+    invoice_id text COLLATE "C",
+    billing_account_id text COLLATE "C",
+    sub_account_id text COLLATE "C",
+    region_id text COLLATE "C",
+    availability_zone text COLLATE "C",
+    service_category text COLLATE "C",
+    service_subcategory text COLLATE "C",
+    service_name text COLLATE "C",
+    resource_id text COLLATE "C",
+    resource_name text COLLATE "C",
+    resource_type text COLLATE "C",
+    sku_id text COLLATE "C",
+    sku_meter text COLLATE "C",
+    sku_price_id text COLLATE "C",
+    allocated_method_id text COLLATE "C",
+    rule_id text COLLATE "C",
+    sku_price_details text COLLATE "C",
+    tags text COLLATE "C",
+    columns text COLLATE "C",
+    subject_service_name text COLLATE "C",
+    subject_service_namespace text COLLATE "C",
+    subject_environment text COLLATE "C",
+    subject_team text COLLATE "C",
+    subject_tenant text COLLATE "C",
+    subject_k8s_cluster text COLLATE "C",
+    subject_k8s_node text COLLATE "C",
+    subject_k8s_namespace text COLLATE "C",
+    subject_k8s_workload_kind text COLLATE "C",
+    subject_k8s_workload text COLLATE "C",
+    subject_k8s_pod_uid text COLLATE "C",
+    subject_k8s_pod text COLLATE "C",
+    subject_k8s_container text COLLATE "C",
+    subject_operation text COLLATE "C",
+    subject_resource_id text COLLATE "C",
+    subject_resource_name text COLLATE "C",
+    subject_trace_id uuid,
+    subject_span_id bigint,
+    subject_labels text COLLATE "C",
+    allocated_elements text COLLATE "C",
+    rule_version bigint,
+    recorded_unix_nano bigint,
+    refined boolean NOT NULL
+) :partition_by;
+CREATE UNIQUE INDEX otlp_cost_allocations_once ON :"schema".otlp_cost_allocations (record_id, time);
+CREATE INDEX otlp_cost_allocations_parts ON :"schema".otlp_cost_allocations (origin_id, time, parent_record_id);
+CREATE INDEX otlp_cost_allocations_time ON :"schema".otlp_cost_allocations USING brin (time);
+
+CREATE TABLE :"schema".otlp_cost_requests (
+    record_id uuid NOT NULL,
+    time timestamptz NOT NULL,
+    time_nanos smallint,
+    origin_id uuid NOT NULL,
+    parent_record_id uuid,
+    corrects_record_id uuid,
+    revision bigint NOT NULL,
+    charge_period_end_unix_nano bigint NOT NULL,
+    billing_period_start_unix_nano bigint NOT NULL,
+    billing_period_end_unix_nano bigint NOT NULL,
+    charge_category smallint NOT NULL,
+    charge_class smallint NOT NULL,
+    source smallint NOT NULL,
+    subject_kind smallint NOT NULL,
+    billing_currency text COLLATE "C" NOT NULL,
+    billed_cost numeric(38,18),
+    effective_cost numeric(38,18),
+    list_cost numeric(38,18),
+    contracted_cost numeric(38,18),
+    pricing_quantity numeric(38,18),
+    consumed_quantity numeric(38,18),
+    commitment_discount_quantity numeric(38,18),
+    pricing_currency_effective_cost numeric(38,18),
+    list_unit_price numeric(38,18),
+    contracted_unit_price numeric(38,18),
+    pricing_currency_list_unit_price numeric(38,18),
+    pricing_currency_contracted_unit_price numeric(38,18),
+    charge_description text COLLATE "C",
+    charge_frequency text COLLATE "C",
+    pricing_unit text COLLATE "C",
+    pricing_category text COLLATE "C",
+    consumed_unit text COLLATE "C",
+    commitment_discount_unit text COLLATE "C",
+    pricing_currency text COLLATE "C",
+    service_provider_name text COLLATE "C",
+    host_provider_name text COLLATE "C",
+    invoice_issuer_name text COLLATE "C",
+    invoice_id text COLLATE "C",
+    billing_account_id text COLLATE "C",
+    sub_account_id text COLLATE "C",
+    region_id text COLLATE "C",
+    availability_zone text COLLATE "C",
+    service_category text COLLATE "C",
+    service_subcategory text COLLATE "C",
+    service_name text COLLATE "C",
+    resource_id text COLLATE "C",
+    resource_name text COLLATE "C",
+    resource_type text COLLATE "C",
+    sku_id text COLLATE "C",
+    sku_meter text COLLATE "C",
+    sku_price_id text COLLATE "C",
+    allocated_method_id text COLLATE "C",
+    rule_id text COLLATE "C",
+    sku_price_details text COLLATE "C",
+    tags text COLLATE "C",
+    columns text COLLATE "C",
+    subject_service_name text COLLATE "C",
+    subject_service_namespace text COLLATE "C",
+    subject_environment text COLLATE "C",
+    subject_team text COLLATE "C",
+    subject_tenant text COLLATE "C",
+    subject_k8s_cluster text COLLATE "C",
+    subject_k8s_node text COLLATE "C",
+    subject_k8s_namespace text COLLATE "C",
+    subject_k8s_workload_kind text COLLATE "C",
+    subject_k8s_workload text COLLATE "C",
+    subject_k8s_pod_uid text COLLATE "C",
+    subject_k8s_pod text COLLATE "C",
+    subject_k8s_container text COLLATE "C",
+    subject_operation text COLLATE "C",
+    subject_resource_id text COLLATE "C",
+    subject_resource_name text COLLATE "C",
+    subject_trace_id uuid,
+    subject_span_id bigint,
+    subject_labels text COLLATE "C",
+    allocated_elements text COLLATE "C",
+    rule_version bigint,
+    recorded_unix_nano bigint,
+    refined boolean NOT NULL
+) :partition_by;
+CREATE UNIQUE INDEX otlp_cost_requests_once ON :"schema".otlp_cost_requests (record_id, time);
+CREATE INDEX otlp_cost_requests_parts ON :"schema".otlp_cost_requests (origin_id, time, parent_record_id);
+CREATE INDEX otlp_cost_requests_time ON :"schema".otlp_cost_requests USING brin (time);
+
+\if :hypertables
+-- Few rows: of the coarser levels, longer chunks.
+SELECT :"extension".create_hypertable(
+    format('%I.%I', :'schema', name)::regclass,
+    :"extension".by_range('time', :'chunk_interval'::interval * factor),
+    create_default_indexes => false
+)
+FROM (VALUES ('otlp_cost_origins', 30), ('otlp_cost_allocations', 7), ('otlp_cost_requests', 1)) AS levels (name, factor);
+\endif
+
+\if :full
+ALTER TABLE :"schema".otlp_cost_origins SET (
+    timescaledb.compress, timescaledb.compress_segmentby = '',
+    timescaledb.compress_orderby = 'time, origin_id, record_id'
+);
+ALTER TABLE :"schema".otlp_cost_allocations SET (
+    timescaledb.compress, timescaledb.compress_segmentby = '',
+    timescaledb.compress_orderby = 'time, origin_id, record_id'
+);
+ALTER TABLE :"schema".otlp_cost_requests SET (
+    timescaledb.compress, timescaledb.compress_segmentby = '',
+    timescaledb.compress_orderby = 'time, origin_id, record_id'
+);
+\endif
+
+-- views -----------------------------------------------------------------------------------------------------
+
+-- The tables as one. A leaf has no parts; `refined` says so but for those whose parts were too old to be kept.
+CREATE VIEW :"schema".otlp_cost_records AS
+SELECT
+    'origin' AS level,
+    NOT p.refined OR NOT EXISTS (
+        SELECT 1 FROM :"schema".otlp_cost_allocations AS c
+        WHERE c.origin_id = p.origin_id AND c.time = p.time AND c.parent_record_id = p.record_id
+    ) AS leaf,
+    p.*
+FROM :"schema".otlp_cost_origins AS p
+UNION ALL
+SELECT
+    'allocation' AS level,
+    NOT p.refined OR NOT EXISTS (
+        SELECT 1 FROM :"schema".otlp_cost_requests AS c
+        WHERE c.origin_id = p.origin_id AND c.time = p.time AND c.parent_record_id = p.record_id
+    ) AS leaf,
+    p.*
+FROM :"schema".otlp_cost_allocations AS p
+UNION ALL
+SELECT
+    'request' AS level,
+    true AS leaf,
+    p.*
+FROM :"schema".otlp_cost_requests AS p;
+
+CREATE VIEW :"schema".otlp_cost_records_shown AS
+SELECT
+    p.time,
+    :"schema".otlp_time(p.charge_period_end_unix_nano) AS end_time,
+    p.level,
+    p.billing_currency,
+    trim_scale(p.billed_cost) AS billed_cost,
+    trim_scale(p.effective_cost) AS effective_cost,
+    trim_scale(p.list_cost) AS list_cost,
+    trim_scale(p.contracted_cost) AS contracted_cost,
+    trim_scale(p.pricing_quantity) AS pricing_quantity,
+    trim_scale(p.consumed_quantity) AS consumed_quantity,
+    trim_scale(p.commitment_discount_quantity) AS commitment_discount_quantity,
+    trim_scale(p.pricing_currency_effective_cost) AS pricing_currency_effective_cost,
+    trim_scale(p.list_unit_price) AS list_unit_price,
+    trim_scale(p.contracted_unit_price) AS contracted_unit_price,
+    trim_scale(p.pricing_currency_list_unit_price) AS pricing_currency_list_unit_price,
+    trim_scale(p.pricing_currency_contracted_unit_price) AS pricing_currency_contracted_unit_price,
+    CASE p.charge_category WHEN 1 THEN 'usage' WHEN 2 THEN 'purchase' WHEN 3 THEN 'tax' WHEN 4 THEN 'credit' WHEN 5 THEN 'adjustment' ELSE CAST(p.charge_category AS text) END AS charge_category,
+    CASE p.charge_class WHEN 1 THEN 'correction' END AS charge_class,
+    CASE p.source WHEN 1 THEN 'price_book' WHEN 2 THEN 'reported_by_provider' WHEN 3 THEN 'reported_by_client' WHEN 4 THEN 'invoice' WHEN 5 THEN 'reconciled' WHEN 6 THEN 'unpriced' ELSE CAST(p.source AS text) END AS source,
+    CASE p.subject_kind WHEN 0 THEN 'unspecified' WHEN 1 THEN 'workload' WHEN 2 THEN 'request_group' WHEN 3 THEN 'span' WHEN 4 THEN 'idle' WHEN 5 THEN 'shared' WHEN 6 THEN 'overhead' WHEN 7 THEN 'unallocated' WHEN 8 THEN 'other' ELSE CAST(p.subject_kind AS text) END AS subject_kind,
+    p.subject_service_name AS service_name,
+    p.subject_service_namespace AS service_namespace,
+    p.subject_environment AS environment,
+    p.subject_team AS team,
+    p.subject_tenant AS tenant,
+    p.subject_k8s_cluster AS k8s_cluster,
+    p.subject_k8s_node AS k8s_node,
+    p.subject_k8s_namespace AS k8s_namespace,
+    p.subject_k8s_workload_kind AS k8s_workload_kind,
+    p.subject_k8s_workload AS k8s_workload,
+    p.subject_k8s_pod_uid AS k8s_pod_uid,
+    p.subject_k8s_pod AS k8s_pod,
+    p.subject_k8s_container AS k8s_container,
+    p.subject_operation AS operation,
+    p.subject_resource_id AS allocated_resource_id,
+    p.subject_resource_name AS allocated_resource_name,
+    :"schema".otlp_json(p.subject_labels) AS labels,
+    p.subject_trace_id AS trace_id,
+    :"schema".otlp_span_id(p.subject_span_id) AS span_id,
+    p.charge_description,
+    p.charge_frequency,
+    p.pricing_unit,
+    p.pricing_category,
+    p.consumed_unit,
+    p.commitment_discount_unit,
+    p.pricing_currency,
+    p.service_provider_name,
+    p.host_provider_name,
+    p.invoice_issuer_name,
+    p.invoice_id,
+    p.billing_account_id,
+    p.sub_account_id,
+    p.region_id,
+    p.availability_zone,
+    p.service_category,
+    p.service_subcategory,
+    p.service_name AS focus_service_name,
+    p.resource_id,
+    p.resource_name,
+    p.resource_type,
+    p.sku_id,
+    p.sku_meter,
+    p.sku_price_id,
+    p.allocated_method_id,
+    p.rule_id,
+    :"schema".otlp_json(p.sku_price_details) AS sku_price_details,
+    :"schema".otlp_json(p.tags) AS tags,
+    :"schema".otlp_json(p.columns) AS columns,
+    :"schema".otlp_json(p.allocated_elements) AS allocated_elements,
+    p.rule_version,
+    :"schema".otlp_time(p.billing_period_start_unix_nano) AS billing_period_start,
+    :"schema".otlp_time(p.billing_period_end_unix_nano) AS billing_period_end,
+    :"schema".otlp_time(p.recorded_unix_nano) AS recorded_time,
+    p.record_id,
+    p.origin_id,
+    p.parent_record_id,
+    p.corrects_record_id,
+    p.revision,
+    :"schema".otlp_unix_nano(p.time, p.time_nanos) AS time_unix_nano,
+    p.leaf
+FROM :"schema".otlp_cost_records AS p;
+
+CREATE VIEW :"schema".cost_origins AS
+SELECT
+    time, end_time, level, billing_currency, billed_cost, effective_cost, list_cost, contracted_cost,
+    pricing_quantity, consumed_quantity, commitment_discount_quantity, pricing_currency_effective_cost,
+    list_unit_price, contracted_unit_price, pricing_currency_list_unit_price,
+    pricing_currency_contracted_unit_price, charge_category, charge_class, source, subject_kind, service_name,
+    service_namespace, environment, team, tenant, k8s_cluster, k8s_node, k8s_namespace, k8s_workload_kind,
+    k8s_workload, k8s_pod_uid, k8s_pod, k8s_container, operation, allocated_resource_id, allocated_resource_name,
+    labels, trace_id, span_id, charge_description, charge_frequency, pricing_unit, pricing_category, consumed_unit,
+    commitment_discount_unit, pricing_currency, service_provider_name, host_provider_name, invoice_issuer_name,
+    invoice_id, billing_account_id, sub_account_id, region_id, availability_zone, service_category,
+    service_subcategory, focus_service_name, resource_id, resource_name, resource_type, sku_id, sku_meter,
+    sku_price_id, allocated_method_id, rule_id, sku_price_details, tags, columns, allocated_elements, rule_version,
+    billing_period_start, billing_period_end, recorded_time, record_id, origin_id, parent_record_id,
+    corrects_record_id, revision, time_unix_nano
+FROM :"schema".otlp_cost_records_shown
+WHERE level = 'origin';
+
+CREATE VIEW :"schema".cost_allocations AS
+SELECT
+    time, end_time, level, billing_currency, billed_cost, effective_cost, list_cost, contracted_cost,
+    pricing_quantity, consumed_quantity, commitment_discount_quantity, pricing_currency_effective_cost,
+    list_unit_price, contracted_unit_price, pricing_currency_list_unit_price,
+    pricing_currency_contracted_unit_price, charge_category, charge_class, source, subject_kind, service_name,
+    service_namespace, environment, team, tenant, k8s_cluster, k8s_node, k8s_namespace, k8s_workload_kind,
+    k8s_workload, k8s_pod_uid, k8s_pod, k8s_container, operation, allocated_resource_id, allocated_resource_name,
+    labels, trace_id, span_id, charge_description, charge_frequency, pricing_unit, pricing_category, consumed_unit,
+    commitment_discount_unit, pricing_currency, service_provider_name, host_provider_name, invoice_issuer_name,
+    invoice_id, billing_account_id, sub_account_id, region_id, availability_zone, service_category,
+    service_subcategory, focus_service_name, resource_id, resource_name, resource_type, sku_id, sku_meter,
+    sku_price_id, allocated_method_id, rule_id, sku_price_details, tags, columns, allocated_elements, rule_version,
+    billing_period_start, billing_period_end, recorded_time, record_id, origin_id, parent_record_id,
+    corrects_record_id, revision, time_unix_nano
+FROM :"schema".otlp_cost_records_shown
+WHERE level = 'allocation';
+
+CREATE VIEW :"schema".cost_requests AS
+SELECT
+    time, end_time, level, billing_currency, billed_cost, effective_cost, list_cost, contracted_cost,
+    pricing_quantity, consumed_quantity, commitment_discount_quantity, pricing_currency_effective_cost,
+    list_unit_price, contracted_unit_price, pricing_currency_list_unit_price,
+    pricing_currency_contracted_unit_price, charge_category, charge_class, source, subject_kind, service_name,
+    service_namespace, environment, team, tenant, k8s_cluster, k8s_node, k8s_namespace, k8s_workload_kind,
+    k8s_workload, k8s_pod_uid, k8s_pod, k8s_container, operation, allocated_resource_id, allocated_resource_name,
+    labels, trace_id, span_id, charge_description, charge_frequency, pricing_unit, pricing_category, consumed_unit,
+    commitment_discount_unit, pricing_currency, service_provider_name, host_provider_name, invoice_issuer_name,
+    invoice_id, billing_account_id, sub_account_id, region_id, availability_zone, service_category,
+    service_subcategory, focus_service_name, resource_id, resource_name, resource_type, sku_id, sku_meter,
+    sku_price_id, allocated_method_id, rule_id, sku_price_details, tags, columns, allocated_elements, rule_version,
+    billing_period_start, billing_period_end, recorded_time, record_id, origin_id, parent_record_id,
+    corrects_record_id, revision, time_unix_nano
+FROM :"schema".otlp_cost_records_shown
+WHERE level = 'request';
+
+-- Every cost once, as finely as it is known: what is not refined, of all levels.
+CREATE VIEW :"schema".costs AS
+SELECT
+    time, end_time, level, billing_currency, billed_cost, effective_cost, list_cost, contracted_cost,
+    pricing_quantity, consumed_quantity, commitment_discount_quantity, pricing_currency_effective_cost,
+    list_unit_price, contracted_unit_price, pricing_currency_list_unit_price,
+    pricing_currency_contracted_unit_price, charge_category, charge_class, source, subject_kind, service_name,
+    service_namespace, environment, team, tenant, k8s_cluster, k8s_node, k8s_namespace, k8s_workload_kind,
+    k8s_workload, k8s_pod_uid, k8s_pod, k8s_container, operation, allocated_resource_id, allocated_resource_name,
+    labels, trace_id, span_id, charge_description, charge_frequency, pricing_unit, pricing_category, consumed_unit,
+    commitment_discount_unit, pricing_currency, service_provider_name, host_provider_name, invoice_issuer_name,
+    invoice_id, billing_account_id, sub_account_id, region_id, availability_zone, service_category,
+    service_subcategory, focus_service_name, resource_id, resource_name, resource_type, sku_id, sku_meter,
+    sku_price_id, allocated_method_id, rule_id, sku_price_details, tags, columns, allocated_elements, rule_version,
+    billing_period_start, billing_period_end, recorded_time, record_id, origin_id, parent_record_id,
+    corrects_record_id, revision, time_unix_nano
+FROM :"schema".otlp_cost_records_shown
+WHERE leaf;
+
+-- What does not add up: a parent (or parts without one) and an amount in which they differ. Empty when all balances.
+CREATE VIEW :"schema".cost_balance AS
+SELECT
+    c.time,
+    'origin' AS level,
+    c.parent_record_id AS record_id,
+    c.origin_id,
+    p.billing_currency,
+    v.amount,
+    trim_scale(v.whole) AS whole,
+    trim_scale(v.parts) AS parts,
+    trim_scale(v.whole - v.parts) AS difference,
+    p.record_id IS NULL AS missing
+FROM (
+    SELECT
+        time,
+        origin_id,
+        parent_record_id,
+        count(*) AS count,
+        sum(billed_cost) AS billed_cost,
+        sum(effective_cost) AS effective_cost,
+        sum(list_cost) AS list_cost,
+        sum(contracted_cost) AS contracted_cost,
+        sum(pricing_quantity) AS pricing_quantity,
+        sum(consumed_quantity) AS consumed_quantity,
+        sum(commitment_discount_quantity) AS commitment_discount_quantity,
+        sum(pricing_currency_effective_cost) AS pricing_currency_effective_cost
+    FROM :"schema".otlp_cost_allocations
+    GROUP BY time, origin_id, parent_record_id
+) AS c
+LEFT JOIN :"schema".otlp_cost_origins AS p ON p.time = c.time AND p.origin_id = c.origin_id AND p.record_id = c.parent_record_id
+CROSS JOIN LATERAL (VALUES
+    ('billed_cost', p.billed_cost, c.billed_cost),
+    ('effective_cost', p.effective_cost, c.effective_cost),
+    ('list_cost', p.list_cost, c.list_cost),
+    ('contracted_cost', p.contracted_cost, c.contracted_cost),
+    ('pricing_quantity', p.pricing_quantity, c.pricing_quantity),
+    ('consumed_quantity', p.consumed_quantity, c.consumed_quantity),
+    ('commitment_discount_quantity', p.commitment_discount_quantity, c.commitment_discount_quantity),
+    ('pricing_currency_effective_cost', p.pricing_currency_effective_cost, c.pricing_currency_effective_cost)
+) AS v (amount, whole, parts)
+WHERE v.whole IS DISTINCT FROM v.parts
+UNION ALL
+SELECT
+    c.time,
+    'allocation' AS level,
+    c.parent_record_id AS record_id,
+    c.origin_id,
+    p.billing_currency,
+    v.amount,
+    trim_scale(v.whole) AS whole,
+    trim_scale(v.parts) AS parts,
+    trim_scale(v.whole - v.parts) AS difference,
+    p.record_id IS NULL AS missing
+FROM (
+    SELECT
+        time,
+        origin_id,
+        parent_record_id,
+        count(*) AS count,
+        sum(billed_cost) AS billed_cost,
+        sum(effective_cost) AS effective_cost,
+        sum(list_cost) AS list_cost,
+        sum(contracted_cost) AS contracted_cost,
+        sum(pricing_quantity) AS pricing_quantity,
+        sum(consumed_quantity) AS consumed_quantity,
+        sum(commitment_discount_quantity) AS commitment_discount_quantity,
+        sum(pricing_currency_effective_cost) AS pricing_currency_effective_cost
+    FROM :"schema".otlp_cost_requests
+    GROUP BY time, origin_id, parent_record_id
+) AS c
+LEFT JOIN :"schema".otlp_cost_allocations AS p ON p.time = c.time AND p.origin_id = c.origin_id AND p.record_id = c.parent_record_id
+CROSS JOIN LATERAL (VALUES
+    ('billed_cost', p.billed_cost, c.billed_cost),
+    ('effective_cost', p.effective_cost, c.effective_cost),
+    ('list_cost', p.list_cost, c.list_cost),
+    ('contracted_cost', p.contracted_cost, c.contracted_cost),
+    ('pricing_quantity', p.pricing_quantity, c.pricing_quantity),
+    ('consumed_quantity', p.consumed_quantity, c.consumed_quantity),
+    ('commitment_discount_quantity', p.commitment_discount_quantity, c.commitment_discount_quantity),
+    ('pricing_currency_effective_cost', p.pricing_currency_effective_cost, c.pricing_currency_effective_cost)
+) AS v (amount, whole, parts)
+WHERE v.whole IS DISTINCT FROM v.parts;
+
+-- roll-ups --------------------------------------------------------------------------------------------------
+--
+-- Of what is not refined, of each level: together everything once, for whatever stretch of time. Hours and days are UTC's,
+-- those in which a charge period begins.
+
+\if :full
+CREATE MATERIALIZED VIEW :"schema".otlp_cost_origins_hourly
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT
+    :"extension".time_bucket(interval '1 hour', time) AS hour,
+    billing_currency, charge_category, charge_class, source, subject_kind, subject_service_name,
+    subject_service_namespace, subject_environment, subject_team, subject_tenant, subject_k8s_cluster,
+    subject_k8s_namespace, subject_k8s_workload_kind, subject_k8s_workload, service_category, service_name,
+    pricing_unit,
+    count(*) AS records,
+    count(*) - count(effective_cost) AS unpriced,
+    sum(billed_cost) AS billed_cost,
+    sum(effective_cost) AS effective_cost,
+    sum(list_cost) AS list_cost,
+    sum(contracted_cost) AS contracted_cost,
+    sum(pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_origins
+WHERE NOT refined
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
+WITH NO DATA;
+
+CREATE MATERIALIZED VIEW :"schema".otlp_cost_allocations_hourly
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT
+    :"extension".time_bucket(interval '1 hour', time) AS hour,
+    billing_currency, charge_category, charge_class, source, subject_kind, subject_service_name,
+    subject_service_namespace, subject_environment, subject_team, subject_tenant, subject_k8s_cluster,
+    subject_k8s_namespace, subject_k8s_workload_kind, subject_k8s_workload, service_category, service_name,
+    pricing_unit,
+    count(*) AS records,
+    count(*) - count(effective_cost) AS unpriced,
+    sum(billed_cost) AS billed_cost,
+    sum(effective_cost) AS effective_cost,
+    sum(list_cost) AS list_cost,
+    sum(contracted_cost) AS contracted_cost,
+    sum(pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_allocations
+WHERE NOT refined
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
+WITH NO DATA;
+
+CREATE MATERIALIZED VIEW :"schema".otlp_cost_requests_hourly
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT
+    :"extension".time_bucket(interval '1 hour', time) AS hour,
+    billing_currency, charge_category, charge_class, source, subject_kind, subject_service_name,
+    subject_service_namespace, subject_environment, subject_team, subject_tenant, subject_k8s_cluster,
+    subject_k8s_namespace, subject_k8s_workload_kind, subject_k8s_workload, service_category, service_name,
+    pricing_unit,
+    count(*) AS records,
+    count(*) - count(effective_cost) AS unpriced,
+    sum(billed_cost) AS billed_cost,
+    sum(effective_cost) AS effective_cost,
+    sum(list_cost) AS list_cost,
+    sum(contracted_cost) AS contracted_cost,
+    sum(pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_requests
+WHERE NOT refined
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
+WITH NO DATA;
+
+CREATE MATERIALIZED VIEW :"schema".otlp_cost_origins_daily
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT
+    :"extension".time_bucket(interval '1 day', hour) AS day,
+    billing_currency, charge_category, charge_class, source, subject_kind, subject_service_name,
+    subject_service_namespace, subject_environment, subject_team, subject_tenant, subject_k8s_cluster,
+    subject_k8s_namespace, subject_k8s_workload_kind, subject_k8s_workload, service_category, service_name,
+    pricing_unit,
+    sum(records)::bigint AS records,
+    sum(unpriced)::bigint AS unpriced,
+    sum(billed_cost) AS billed_cost,
+    sum(effective_cost) AS effective_cost,
+    sum(list_cost) AS list_cost,
+    sum(contracted_cost) AS contracted_cost,
+    sum(pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_origins_hourly
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
+WITH NO DATA;
+
+CREATE MATERIALIZED VIEW :"schema".otlp_cost_allocations_daily
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT
+    :"extension".time_bucket(interval '1 day', hour) AS day,
+    billing_currency, charge_category, charge_class, source, subject_kind, subject_service_name,
+    subject_service_namespace, subject_environment, subject_team, subject_tenant, subject_k8s_cluster,
+    subject_k8s_namespace, subject_k8s_workload_kind, subject_k8s_workload, service_category, service_name,
+    pricing_unit,
+    sum(records)::bigint AS records,
+    sum(unpriced)::bigint AS unpriced,
+    sum(billed_cost) AS billed_cost,
+    sum(effective_cost) AS effective_cost,
+    sum(list_cost) AS list_cost,
+    sum(contracted_cost) AS contracted_cost,
+    sum(pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_allocations_hourly
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
+WITH NO DATA;
+
+CREATE MATERIALIZED VIEW :"schema".otlp_cost_requests_daily
+WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+SELECT
+    :"extension".time_bucket(interval '1 day', hour) AS day,
+    billing_currency, charge_category, charge_class, source, subject_kind, subject_service_name,
+    subject_service_namespace, subject_environment, subject_team, subject_tenant, subject_k8s_cluster,
+    subject_k8s_namespace, subject_k8s_workload_kind, subject_k8s_workload, service_category, service_name,
+    pricing_unit,
+    sum(records)::bigint AS records,
+    sum(unpriced)::bigint AS unpriced,
+    sum(billed_cost) AS billed_cost,
+    sum(effective_cost) AS effective_cost,
+    sum(list_cost) AS list_cost,
+    sum(contracted_cost) AS contracted_cost,
+    sum(pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_requests_hourly
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
+WITH NO DATA;
+
+CREATE VIEW :"schema".costs_hourly AS
+SELECT
+    p.hour,
+    'origin' AS level,
+    p.billing_currency,
+    CASE p.charge_category WHEN 1 THEN 'usage' WHEN 2 THEN 'purchase' WHEN 3 THEN 'tax' WHEN 4 THEN 'credit' WHEN 5 THEN 'adjustment' ELSE CAST(p.charge_category AS text) END AS charge_category,
+    CASE p.charge_class WHEN 1 THEN 'correction' END AS charge_class,
+    CASE p.source WHEN 1 THEN 'price_book' WHEN 2 THEN 'reported_by_provider' WHEN 3 THEN 'reported_by_client' WHEN 4 THEN 'invoice' WHEN 5 THEN 'reconciled' WHEN 6 THEN 'unpriced' ELSE CAST(p.source AS text) END AS source,
+    CASE p.subject_kind WHEN 0 THEN 'unspecified' WHEN 1 THEN 'workload' WHEN 2 THEN 'request_group' WHEN 3 THEN 'span' WHEN 4 THEN 'idle' WHEN 5 THEN 'shared' WHEN 6 THEN 'overhead' WHEN 7 THEN 'unallocated' WHEN 8 THEN 'other' ELSE CAST(p.subject_kind AS text) END AS subject_kind,
+    p.subject_service_name AS service_name,
+    p.subject_service_namespace AS service_namespace,
+    p.subject_environment AS environment,
+    p.subject_team AS team,
+    p.subject_tenant AS tenant,
+    p.subject_k8s_cluster AS k8s_cluster,
+    p.subject_k8s_namespace AS k8s_namespace,
+    p.subject_k8s_workload_kind AS k8s_workload_kind,
+    p.subject_k8s_workload AS k8s_workload,
+    p.service_category,
+    p.service_name AS focus_service_name,
+    p.pricing_unit,
+    p.records,
+    p.unpriced,
+    trim_scale(p.billed_cost) AS billed_cost,
+    trim_scale(p.effective_cost) AS effective_cost,
+    trim_scale(p.list_cost) AS list_cost,
+    trim_scale(p.contracted_cost) AS contracted_cost,
+    trim_scale(p.pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_origins_hourly AS p
+UNION ALL
+SELECT
+    p.hour,
+    'allocation' AS level,
+    p.billing_currency,
+    CASE p.charge_category WHEN 1 THEN 'usage' WHEN 2 THEN 'purchase' WHEN 3 THEN 'tax' WHEN 4 THEN 'credit' WHEN 5 THEN 'adjustment' ELSE CAST(p.charge_category AS text) END AS charge_category,
+    CASE p.charge_class WHEN 1 THEN 'correction' END AS charge_class,
+    CASE p.source WHEN 1 THEN 'price_book' WHEN 2 THEN 'reported_by_provider' WHEN 3 THEN 'reported_by_client' WHEN 4 THEN 'invoice' WHEN 5 THEN 'reconciled' WHEN 6 THEN 'unpriced' ELSE CAST(p.source AS text) END AS source,
+    CASE p.subject_kind WHEN 0 THEN 'unspecified' WHEN 1 THEN 'workload' WHEN 2 THEN 'request_group' WHEN 3 THEN 'span' WHEN 4 THEN 'idle' WHEN 5 THEN 'shared' WHEN 6 THEN 'overhead' WHEN 7 THEN 'unallocated' WHEN 8 THEN 'other' ELSE CAST(p.subject_kind AS text) END AS subject_kind,
+    p.subject_service_name AS service_name,
+    p.subject_service_namespace AS service_namespace,
+    p.subject_environment AS environment,
+    p.subject_team AS team,
+    p.subject_tenant AS tenant,
+    p.subject_k8s_cluster AS k8s_cluster,
+    p.subject_k8s_namespace AS k8s_namespace,
+    p.subject_k8s_workload_kind AS k8s_workload_kind,
+    p.subject_k8s_workload AS k8s_workload,
+    p.service_category,
+    p.service_name AS focus_service_name,
+    p.pricing_unit,
+    p.records,
+    p.unpriced,
+    trim_scale(p.billed_cost) AS billed_cost,
+    trim_scale(p.effective_cost) AS effective_cost,
+    trim_scale(p.list_cost) AS list_cost,
+    trim_scale(p.contracted_cost) AS contracted_cost,
+    trim_scale(p.pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_allocations_hourly AS p
+UNION ALL
+SELECT
+    p.hour,
+    'request' AS level,
+    p.billing_currency,
+    CASE p.charge_category WHEN 1 THEN 'usage' WHEN 2 THEN 'purchase' WHEN 3 THEN 'tax' WHEN 4 THEN 'credit' WHEN 5 THEN 'adjustment' ELSE CAST(p.charge_category AS text) END AS charge_category,
+    CASE p.charge_class WHEN 1 THEN 'correction' END AS charge_class,
+    CASE p.source WHEN 1 THEN 'price_book' WHEN 2 THEN 'reported_by_provider' WHEN 3 THEN 'reported_by_client' WHEN 4 THEN 'invoice' WHEN 5 THEN 'reconciled' WHEN 6 THEN 'unpriced' ELSE CAST(p.source AS text) END AS source,
+    CASE p.subject_kind WHEN 0 THEN 'unspecified' WHEN 1 THEN 'workload' WHEN 2 THEN 'request_group' WHEN 3 THEN 'span' WHEN 4 THEN 'idle' WHEN 5 THEN 'shared' WHEN 6 THEN 'overhead' WHEN 7 THEN 'unallocated' WHEN 8 THEN 'other' ELSE CAST(p.subject_kind AS text) END AS subject_kind,
+    p.subject_service_name AS service_name,
+    p.subject_service_namespace AS service_namespace,
+    p.subject_environment AS environment,
+    p.subject_team AS team,
+    p.subject_tenant AS tenant,
+    p.subject_k8s_cluster AS k8s_cluster,
+    p.subject_k8s_namespace AS k8s_namespace,
+    p.subject_k8s_workload_kind AS k8s_workload_kind,
+    p.subject_k8s_workload AS k8s_workload,
+    p.service_category,
+    p.service_name AS focus_service_name,
+    p.pricing_unit,
+    p.records,
+    p.unpriced,
+    trim_scale(p.billed_cost) AS billed_cost,
+    trim_scale(p.effective_cost) AS effective_cost,
+    trim_scale(p.list_cost) AS list_cost,
+    trim_scale(p.contracted_cost) AS contracted_cost,
+    trim_scale(p.pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_requests_hourly AS p;
+
+CREATE VIEW :"schema".costs_daily AS
+SELECT
+    p.day,
+    'origin' AS level,
+    p.billing_currency,
+    CASE p.charge_category WHEN 1 THEN 'usage' WHEN 2 THEN 'purchase' WHEN 3 THEN 'tax' WHEN 4 THEN 'credit' WHEN 5 THEN 'adjustment' ELSE CAST(p.charge_category AS text) END AS charge_category,
+    CASE p.charge_class WHEN 1 THEN 'correction' END AS charge_class,
+    CASE p.source WHEN 1 THEN 'price_book' WHEN 2 THEN 'reported_by_provider' WHEN 3 THEN 'reported_by_client' WHEN 4 THEN 'invoice' WHEN 5 THEN 'reconciled' WHEN 6 THEN 'unpriced' ELSE CAST(p.source AS text) END AS source,
+    CASE p.subject_kind WHEN 0 THEN 'unspecified' WHEN 1 THEN 'workload' WHEN 2 THEN 'request_group' WHEN 3 THEN 'span' WHEN 4 THEN 'idle' WHEN 5 THEN 'shared' WHEN 6 THEN 'overhead' WHEN 7 THEN 'unallocated' WHEN 8 THEN 'other' ELSE CAST(p.subject_kind AS text) END AS subject_kind,
+    p.subject_service_name AS service_name,
+    p.subject_service_namespace AS service_namespace,
+    p.subject_environment AS environment,
+    p.subject_team AS team,
+    p.subject_tenant AS tenant,
+    p.subject_k8s_cluster AS k8s_cluster,
+    p.subject_k8s_namespace AS k8s_namespace,
+    p.subject_k8s_workload_kind AS k8s_workload_kind,
+    p.subject_k8s_workload AS k8s_workload,
+    p.service_category,
+    p.service_name AS focus_service_name,
+    p.pricing_unit,
+    p.records,
+    p.unpriced,
+    trim_scale(p.billed_cost) AS billed_cost,
+    trim_scale(p.effective_cost) AS effective_cost,
+    trim_scale(p.list_cost) AS list_cost,
+    trim_scale(p.contracted_cost) AS contracted_cost,
+    trim_scale(p.pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_origins_daily AS p
+UNION ALL
+SELECT
+    p.day,
+    'allocation' AS level,
+    p.billing_currency,
+    CASE p.charge_category WHEN 1 THEN 'usage' WHEN 2 THEN 'purchase' WHEN 3 THEN 'tax' WHEN 4 THEN 'credit' WHEN 5 THEN 'adjustment' ELSE CAST(p.charge_category AS text) END AS charge_category,
+    CASE p.charge_class WHEN 1 THEN 'correction' END AS charge_class,
+    CASE p.source WHEN 1 THEN 'price_book' WHEN 2 THEN 'reported_by_provider' WHEN 3 THEN 'reported_by_client' WHEN 4 THEN 'invoice' WHEN 5 THEN 'reconciled' WHEN 6 THEN 'unpriced' ELSE CAST(p.source AS text) END AS source,
+    CASE p.subject_kind WHEN 0 THEN 'unspecified' WHEN 1 THEN 'workload' WHEN 2 THEN 'request_group' WHEN 3 THEN 'span' WHEN 4 THEN 'idle' WHEN 5 THEN 'shared' WHEN 6 THEN 'overhead' WHEN 7 THEN 'unallocated' WHEN 8 THEN 'other' ELSE CAST(p.subject_kind AS text) END AS subject_kind,
+    p.subject_service_name AS service_name,
+    p.subject_service_namespace AS service_namespace,
+    p.subject_environment AS environment,
+    p.subject_team AS team,
+    p.subject_tenant AS tenant,
+    p.subject_k8s_cluster AS k8s_cluster,
+    p.subject_k8s_namespace AS k8s_namespace,
+    p.subject_k8s_workload_kind AS k8s_workload_kind,
+    p.subject_k8s_workload AS k8s_workload,
+    p.service_category,
+    p.service_name AS focus_service_name,
+    p.pricing_unit,
+    p.records,
+    p.unpriced,
+    trim_scale(p.billed_cost) AS billed_cost,
+    trim_scale(p.effective_cost) AS effective_cost,
+    trim_scale(p.list_cost) AS list_cost,
+    trim_scale(p.contracted_cost) AS contracted_cost,
+    trim_scale(p.pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_allocations_daily AS p
+UNION ALL
+SELECT
+    p.day,
+    'request' AS level,
+    p.billing_currency,
+    CASE p.charge_category WHEN 1 THEN 'usage' WHEN 2 THEN 'purchase' WHEN 3 THEN 'tax' WHEN 4 THEN 'credit' WHEN 5 THEN 'adjustment' ELSE CAST(p.charge_category AS text) END AS charge_category,
+    CASE p.charge_class WHEN 1 THEN 'correction' END AS charge_class,
+    CASE p.source WHEN 1 THEN 'price_book' WHEN 2 THEN 'reported_by_provider' WHEN 3 THEN 'reported_by_client' WHEN 4 THEN 'invoice' WHEN 5 THEN 'reconciled' WHEN 6 THEN 'unpriced' ELSE CAST(p.source AS text) END AS source,
+    CASE p.subject_kind WHEN 0 THEN 'unspecified' WHEN 1 THEN 'workload' WHEN 2 THEN 'request_group' WHEN 3 THEN 'span' WHEN 4 THEN 'idle' WHEN 5 THEN 'shared' WHEN 6 THEN 'overhead' WHEN 7 THEN 'unallocated' WHEN 8 THEN 'other' ELSE CAST(p.subject_kind AS text) END AS subject_kind,
+    p.subject_service_name AS service_name,
+    p.subject_service_namespace AS service_namespace,
+    p.subject_environment AS environment,
+    p.subject_team AS team,
+    p.subject_tenant AS tenant,
+    p.subject_k8s_cluster AS k8s_cluster,
+    p.subject_k8s_namespace AS k8s_namespace,
+    p.subject_k8s_workload_kind AS k8s_workload_kind,
+    p.subject_k8s_workload AS k8s_workload,
+    p.service_category,
+    p.service_name AS focus_service_name,
+    p.pricing_unit,
+    p.records,
+    p.unpriced,
+    trim_scale(p.billed_cost) AS billed_cost,
+    trim_scale(p.effective_cost) AS effective_cost,
+    trim_scale(p.list_cost) AS list_cost,
+    trim_scale(p.contracted_cost) AS contracted_cost,
+    trim_scale(p.pricing_quantity) AS pricing_quantity
+FROM :"schema".otlp_cost_requests_daily AS p;
+\else
+CREATE VIEW :"schema".costs_hourly AS
+SELECT
+    date_trunc('hour', time, 'UTC') AS hour,
+    level, billing_currency, charge_category, charge_class, source, subject_kind, service_name, service_namespace,
+    environment, team, tenant, k8s_cluster, k8s_namespace, k8s_workload_kind, k8s_workload, service_category,
+    focus_service_name, pricing_unit,
+    count(*) AS records,
+    count(*) - count(effective_cost) AS unpriced,
+    trim_scale(sum(billed_cost)) AS billed_cost,
+    trim_scale(sum(effective_cost)) AS effective_cost,
+    trim_scale(sum(list_cost)) AS list_cost,
+    trim_scale(sum(contracted_cost)) AS contracted_cost,
+    trim_scale(sum(pricing_quantity)) AS pricing_quantity
+FROM :"schema".costs
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19;
+
+CREATE VIEW :"schema".costs_daily AS
+SELECT
+    date_trunc('day', time, 'UTC') AS day,
+    level, billing_currency, charge_category, charge_class, source, subject_kind, service_name, service_namespace,
+    environment, team, tenant, k8s_cluster, k8s_namespace, k8s_workload_kind, k8s_workload, service_category,
+    focus_service_name, pricing_unit,
+    count(*) AS records,
+    count(*) - count(effective_cost) AS unpriced,
+    trim_scale(sum(billed_cost)) AS billed_cost,
+    trim_scale(sum(effective_cost)) AS effective_cost,
+    trim_scale(sum(list_cost)) AS list_cost,
+    trim_scale(sum(contracted_cost)) AS contracted_cost,
+    trim_scale(sum(pricing_quantity)) AS pricing_quantity
+FROM :"schema".costs
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19;
+\endif

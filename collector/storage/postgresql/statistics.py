@@ -11,8 +11,9 @@ from collector.storage.postgresql.connections import Connection
 from collector.storage.postgresql.edition import Edition
 from collector.storage.postgresql.names import compose
 from collector.storage.postgresql.options import Layout
+from collector.storage.postgresql.schema import Database
 from collector.storage.store import TableStats
-from collector.storage.tables import DIMENSIONS, FACTS, POSITIONS, Table
+from collector.storage.tables import DIMENSIONS, POSITIONS, Table
 
 _COMPRESSION: Final = """
 SELECT before_compression_total_bytes::bigint, after_compression_total_bytes::bigint
@@ -24,14 +25,15 @@ SELECT avg(pg_column_size(sampled) + 4) FROM (SELECT facts AS sampled FROM {tabl
 """
 
 
-def read_stats(connection: Connection, schema: str, layout: Layout, edition: Edition) -> list[TableStats]:
+def read_stats(connection: Connection, schema: str, layout: Layout, database: Database) -> list[TableStats]:
     """See `Store.stats`."""
+    edition = database.edition
     stats = []
     for table in (*DIMENSIONS, POSITIONS):
         size = table_bytes(connection, schema, table, None, edition)
         rows, exact = count_rows(connection, schema, table, size, edition)
         stats.append(TableStats(table=table.name, rows=rows, exact=exact, bytes=size))
-    return stats + [_fact(connection, schema, table, layout, edition) for table in FACTS]
+    return stats + [_fact(connection, schema, table, layout, edition) for table in database.facts]
 
 
 def _fact(connection: Connection, schema: str, table: Table, layout: Layout, edition: Edition) -> TableStats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -19,14 +19,14 @@ from collector.model.signal import Signal
 from collector.pipeline.component import CheckStep
 from collector.storage.dimensions import DimensionWriter
 from collector.storage.positions import QUEUE_FORGOTTEN_AFTER_S, must_write
-from collector.storage.postgresql import policies, reading, schema, writing
+from collector.storage.postgresql import ledger, policies, reading, schema, writing
 from collector.storage.postgresql.arrival import Arrival, find_arrival
 from collector.storage.postgresql.check import check
 from collector.storage.postgresql.chunks import drop_chunks_before
 from collector.storage.postgresql.connections import Connection, Connections
 from collector.storage.postgresql.errors import classify
 from collector.storage.postgresql.names import compose
-from collector.storage.postgresql.options import FACTS_OF, Layout, StoreOptions
+from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.partitions import (
     Partition,
     create_partitions,
@@ -38,11 +38,18 @@ from collector.storage.postgresql.schema import Database
 from collector.storage.postgresql.statistics import read_stats
 from collector.storage.rows import CopyRows, Encoded, Key, Row
 from collector.storage.store import Migration, Result, SchemaError, SchemaStatus, TableStats
-from collector.storage.tables import FACTS, POSITIONS, Table
+from collector.storage.tables import (
+    COST_FACTS,
+    FACTS,
+    FACTS_OF,
+    POSITIONS,
+    TELEMETRY_FACTS,
+    Table,
+    tables_of,
+)
 
 # Partitions are made so far ahead, so that a writer seldom has to.
 _AHEAD_INTERVALS: Final = 2
-_MICROSECONDS: Final = 1_000_000
 # A server that is slow says so itself, by its statement_timeout; who waits longer than that waits for nobody.
 _PATIENCE_BEYOND_S: Final = 5.0
 
@@ -155,7 +162,7 @@ class PostgresqlStore:
             self._forget()
             database = self._inspect(connection)
             if self._has_policies(database):
-                policies.apply_policies(connection, database.edition, self.options, initial=bool(applied))
+                policies.apply_policies(connection, database, self.options, initial=_made_by(applied))
             return applied
 
     def schema_status(self) -> SchemaStatus:
@@ -168,6 +175,7 @@ class PostgresqlStore:
         with self._session(patient=False) as connection:
             database = self._usable(connection)
             layout = database.require_usable(self.options)
+            self._require_tables(database, encoded)
             arrival = self._find_arrival(connection, database)
             encoded = self._write_dimensions(connection, encoded)
             if layout is Layout.PARTITIONS:
@@ -194,6 +202,7 @@ class PostgresqlStore:
             def write(encoded: Encoded) -> None:
                 self._connections.extend(connection, self._patience_s)
                 try:
+                    self._require_tables(database, encoded)
                     # Of a part that is refused, the dimensions stay: they are remembered as written.
                     encoded = self._write_dimensions(connection, encoded)
                     if layout is Layout.PARTITIONS:
@@ -271,10 +280,10 @@ class PostgresqlStore:
         with self._session() as connection:
             database = self._usable(connection)
             layout = database.require_usable(self.options)
-            return read_stats(connection, self.options.schema, layout, database.edition)
+            return read_stats(connection, self.options.schema, layout, database)
 
     def apply_retention(
-        self, ages_s: Mapping[Signal, float], *, now_unix_nano: int, dry_run: bool = False
+        self, ages_s: Mapping[Signal | Table, float], *, now_unix_nano: int, dry_run: bool = False
     ) -> dict[str, int]:
         """See `Store`. Drops whole chunks or partitions; also what is stored of queues long forgotten."""
         deleted: dict[str, int] = {}
@@ -282,9 +291,11 @@ class PostgresqlStore:
         with self._session() as connection:
             database = self._usable(connection)
             layout = database.require_usable(self.options)
-            for signal, age_s in ages_s.items():
+            for what, age_s in ages_s.items():
                 cutoff = (now_unix_nano - int(age_s * 1e9)) // 1000
-                for table in FACTS_OF[signal]:
+                for table in tables_of(what):
+                    if table not in database.facts:
+                        continue
                     deleted[table.name] = drop_chunks_before(
                         connection, name, table, layout, database.edition, cutoff, dry_run=dry_run
                     )
@@ -314,12 +325,12 @@ class PostgresqlStore:
             if not schema.owns_tables(connection, self.options.schema):
                 return Maintenance()
             if self._has_policies(database):
-                changes = policies.apply_policies(connection, database.edition, self.options, initial=False)
+                changes = policies.apply_policies(connection, database, self.options)
                 return Maintenance(changes=changes)
             made: list[str] = []
             if layout is Layout.PARTITIONS:
                 made = self._partitions_ahead(connection, now_unix_nano // 1000)
-        ages_s = {signal: age_s for signal, age_s in self.options.retention_s.items() if age_s}
+        ages_s = {what: age_s for what, age_s in self.options.retention_s.items() if age_s}
         return Maintenance(changes=made, deleted=self.apply_retention(ages_s, now_unix_nano=now_unix_nano))
 
     def check(self) -> list[CheckStep]:
@@ -419,7 +430,17 @@ class PostgresqlStore:
 
         return self._dimensions.write(encoded, insert)
 
+    def _require_tables(self, database: Database, encoded: Encoded) -> None:
+        if not set(encoded.facts) <= set(database.facts):
+            raise SchemaError(
+                f"schema {self.options.schema!r} is at version {database.status.current}, which has no tables "
+                f"for {encoded.signal.value}: run 'collector database migrate'"
+            )
+
     def _copy_facts(self, connection: Connection, steps: _Steps, encoded: Encoded) -> None:
+        if encoded.signal is Signal.COSTS:
+            ledger.store_costs(connection, self.options.schema, encoded.facts)
+            return
         for table, parameters in steps:
             writing.set_local(connection, parameters)
             writing.copy_facts(connection, self.options.schema, table, encoded.facts[table])
@@ -430,7 +451,6 @@ class PostgresqlStore:
 
     def _make_room(self, connection: Connection, encoded: Encoded) -> None:
         """Make the partitions that the rows of `encoded` need."""
-        interval = round(self.options.chunk_interval_s) * _MICROSECONDS
         for table, rows in encoded.facts.items():
             with self._lock:
                 partitions = self._partitions.get(table)
@@ -441,16 +461,17 @@ class PostgresqlStore:
             at = table.index("time")
             times = {row[at] for row in rows} - {None}  # None: for the database to refuse
             if uncovered(partitions, times):
+                interval = self.options.interval_us(table)
                 partitions = create_partitions(connection, self.options.schema, table, times, interval)
             with self._lock:
                 self._partitions[table] = partitions
 
     def _partitions_ahead(self, connection: Connection, now: int) -> list[str]:
         """Make partitions for the time to come, of tables that are in use."""
-        interval = round(self.options.chunk_interval_s) * _MICROSECONDS
-        times = [now + ahead * interval for ahead in range(_AHEAD_INTERVALS + 1)]
         made = []
         for table in FACTS:
+            interval = self.options.interval_us(table)
+            times = [now + ahead * interval for ahead in range(_AHEAD_INTERVALS + 1)]
             partitions = read_partitions(connection, self.options.schema, table)
             if partitions and uncovered(partitions, times):
                 after = create_partitions(connection, self.options.schema, table, times, interval)
@@ -460,3 +481,12 @@ class PostgresqlStore:
 
 def _steps(arrival: Arrival, encoded: Encoded) -> _Steps:
     return arrival.steps({table: len(rows) for table, rows in encoded.facts.items()})
+
+
+def _made_by(applied: Iterable[Migration]) -> tuple[Table, ...]:
+    """The fact tables that these migrations have made."""
+    versions = {migration.version for migration in applied}
+    return (
+        *(TELEMETRY_FACTS if 1 in versions else ()),
+        *(COST_FACTS if schema.COSTS_SINCE in versions else ()),
+    )

@@ -60,7 +60,7 @@ def insert_dimensions(
 
 @cache
 def copy_statement(schema: str, table: Table) -> bytes:
-    """The COPY that takes what `copy_pieces` makes."""
+    """The COPY that takes what `copy_pieces` makes. `schema` may be the one of temporary tables."""
     return compose(
         "COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)",
         schema,

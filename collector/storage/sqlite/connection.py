@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.model.errors import PermanentError, RetryableError
+from collector.storage.sqlite.decimals import add_functions
 from collector.storage.store import SchemaError
 
 # Rows that SQLite will never take. Everything else (locked, disk full, damaged file, …) may change.
@@ -49,6 +50,7 @@ def connect(path: Path | None, *, create: bool, busy_timeout_s: float) -> sqlite
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        add_functions(connection)
     except sqlite3.Error:
         connection.close()
         raise

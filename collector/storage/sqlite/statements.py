@@ -11,7 +11,16 @@ from uuid import UUID
 
 from collector.storage.rows import Key, Row
 from collector.storage.sqlite.cells import rows_in, rows_out
-from collector.storage.tables import DIMENSIONS, FACTS, POSITIONS, RESOURCES, SCOPES, SERIES, Table
+from collector.storage.tables import (
+    COST_FACTS,
+    DIMENSIONS,
+    FACTS,
+    POSITIONS,
+    RESOURCES,
+    SCOPES,
+    SERIES,
+    Table,
+)
 
 _INTO: Final = {
     table: f"INTO {table.name} ({', '.join(table.column_names)}) VALUES ({', '.join('?' * len(table.columns))})"
@@ -64,7 +73,8 @@ def select_dimensions(
                 of_column.update([row[at] for row in rows])
 
     for table, rows in facts.items():
-        collect(table, rows)
+        if table not in COST_FACTS:  # whose `resource_id` is FOCUS's
+            collect(table, rows)
     found: dict[Table, dict[Key, Row]] = {}
     for table, column in ((SERIES, "series_id"), (RESOURCES, "resource_id"), (SCOPES, "scope_id")):
         rows = rows_out(table, _by_key(connection, table, keys[column]))

@@ -20,7 +20,7 @@ from collector.pipeline.component import CheckStep
 from collector.storage.dimensions import DimensionWriter
 from collector.storage.positions import must_write
 from collector.storage.rows import Encoded, Key, Row
-from collector.storage.sqlite import schema, statements, upkeep
+from collector.storage.sqlite import ledger, schema, statements, upkeep
 from collector.storage.sqlite.connection import (
     classified,
     connect,
@@ -171,6 +171,9 @@ class SqliteStore:
 
     @staticmethod
     def _insert_facts(connection: sqlite3.Connection, encoded: Encoded) -> None:
+        if encoded.signal is Signal.COSTS:
+            ledger.store_costs(connection, encoded.facts)
+            return
         for table, rows in encoded.facts.items():
             statements.insert_facts(connection, table, rows)
 
@@ -242,7 +245,7 @@ class SqliteStore:
             return upkeep.stats(connection)
 
     def apply_retention(
-        self, ages_s: Mapping[Signal, float], *, now_unix_nano: int, dry_run: bool = False
+        self, ages_s: Mapping[Signal | Table, float], *, now_unix_nano: int, dry_run: bool = False
     ) -> dict[str, int]:
         """See `Store`."""
         if dry_run:

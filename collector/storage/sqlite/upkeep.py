@@ -15,15 +15,16 @@ from collector.storage.sqlite.connection import transaction
 from collector.storage.sqlite.statements import EXACT_TIME
 from collector.storage.store import TableStats
 from collector.storage.tables import (
+    COST_FACTS,
     DIMENSIONS,
     FACTS,
-    FACTS_OF,
     LOGS,
     METRIC_FACTS,
     POSITIONS,
     SERIES,
     SPANS,
     Table,
+    tables_of,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def stats(connection: sqlite3.Connection) -> list[TableStats]:
     """Rows, bytes (with indexes) and times of every table."""
     sizes = _sizes(connection)
     result = []
-    for table in (*FACTS, *DIMENSIONS, POSITIONS):
+    for table in (*_facts(connection), *DIMENSIONS, POSITIONS):
         oldest = newest = None
         if table in FACTS:
             # Two statements: SQLite takes the ends of an index only for a lone min or max.
@@ -65,12 +66,14 @@ def count(connection: sqlite3.Connection, table: Table) -> int:
 
 def delete_old(
     writing: Callable[[], AbstractContextManager[sqlite3.Connection]],
-    ages_s: Mapping[Signal, float],
+    ages_s: Mapping[Signal | Table, float],
     now_unix_nano: int,
 ) -> dict[str, int]:
     """Delete in slices, each in a transaction of its own under the write lock that `writing` holds."""
     deleted: dict[str, int] = {}
-    for table, cutoff in _cutoffs(ages_s, now_unix_nano):
+    with writing() as connection:
+        cutoffs = list(_cutoffs(connection, ages_s, now_unix_nano))
+    for table, cutoff in cutoffs:
         deleted[table.name] = 0
         deleted_now = _SLICE_ROWS
         while deleted_now == _SLICE_ROWS:
@@ -98,11 +101,11 @@ def delete_old(
 
 
 def count_old(
-    connection: sqlite3.Connection, ages_s: Mapping[Signal, float], now_unix_nano: int
+    connection: sqlite3.Connection, ages_s: Mapping[Signal | Table, float], now_unix_nano: int
 ) -> dict[str, int]:
     """How many rows `delete_old` would delete."""
     counts = {}
-    for table, cutoff in _cutoffs(ages_s, now_unix_nano):
+    for table, cutoff in _cutoffs(connection, ages_s, now_unix_nano):
         [[counts[table.name]]] = connection.execute(
             f"SELECT count(*) FROM {table.name} WHERE {EXACT_TIME} < ?", (cutoff,)
         )
@@ -111,7 +114,8 @@ def count_old(
 
 def keep_newest(connection: sqlite3.Connection, items_max: int) -> dict[Table, int]:
     """Delete the oldest items, of all signals, so that `items_max` remain. Within the caller's transaction."""
-    times = " UNION ALL ".join(f"SELECT {EXACT_TIME} AS time FROM {table.name}" for table in FACTS)
+    facts = _facts(connection)
+    times = " UNION ALL ".join(f"SELECT {EXACT_TIME} AS time FROM {table.name}" for table in facts)
     boundary = connection.execute(
         f"SELECT time FROM ({times}) ORDER BY time DESC LIMIT 1 OFFSET ?", (items_max - 1,)
     ).fetchone()
@@ -122,15 +126,16 @@ def keep_newest(connection: sqlite3.Connection, items_max: int) -> dict[Table, i
             f"DELETE FROM {table.name} WHERE {EXACT_TIME} < ?",
             boundary,
         ).rowcount
-        for table in FACTS
+        for table in facts
     }
-    # Of the items at the boundary itself, as many as are too many, whichever.
+    # Of the items at the boundary itself, as many as are too many, whichever; of costs all, or they would not balance.
     [[remaining]] = connection.execute(f"SELECT count(*) FROM ({times})")
-    for table in FACTS:
+    for table in facts:
+        excess = max(0, remaining - items_max)
         at_boundary = connection.execute(
             f"DELETE FROM {table.name} WHERE rowid IN "
             f"(SELECT rowid FROM {table.name} WHERE {EXACT_TIME} = ? LIMIT ?)",
-            (*boundary, max(0, remaining - items_max)),
+            (*boundary, -1 if excess and table in COST_FACTS else excess),
         ).rowcount
         deleted[table] += at_boundary
         remaining -= at_boundary
@@ -149,10 +154,20 @@ def delete_unused_dimensions(connection: sqlite3.Connection) -> None:
         connection.execute(f"DELETE FROM {table.name} WHERE {key} NOT IN ({users})")
 
 
-def _cutoffs(ages_s: Mapping[Signal, float], now_unix_nano: int) -> Iterator[tuple[Table, int]]:
-    for signal, age_s in ages_s.items():
-        for table in FACTS_OF[signal]:
-            yield table, now_unix_nano - int(age_s * 1e9)
+def _cutoffs(
+    connection: sqlite3.Connection, ages_s: Mapping[Signal | Table, float], now_unix_nano: int
+) -> Iterator[tuple[Table, int]]:
+    facts = _facts(connection)
+    for what, age_s in ages_s.items():
+        for table in tables_of(what):
+            if table in facts:
+                yield table, now_unix_nano - int(age_s * 1e9)
+
+
+def _facts(connection: sqlite3.Connection) -> list[Table]:
+    """The fact tables that this file has: the schema may be a version behind."""
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return [table for table in FACTS if table.name in names]
 
 
 def _sizes(connection: sqlite3.Connection) -> dict[str, int] | None:

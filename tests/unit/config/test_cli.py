@@ -155,7 +155,9 @@ def test_components_lists_what_exists() -> None:
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "receivers"
-    assert any(line.startswith("  otlp ") and line.endswith("[traces, metrics, logs]") for line in lines)
+    assert any(
+        line.startswith("  otlp ") and line.endswith("[traces, metrics, logs, costs]") for line in lines
+    )
     assert {"processors", "exporters", "service"} <= set(lines)
 
 
@@ -163,7 +165,7 @@ def test_components_shows_every_option_of_one() -> None:
     """From the declarations that validate."""
     result = run("components", "otlp")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("receivers/otlp  [traces, metrics, logs]\n")
+    assert result.stdout.startswith("receivers/otlp  [traces, metrics, logs, costs]\n")
     assert 'endpoint  text · default "127.0.0.1:4317"' in result.stdout
     data = yaml.safe_load(run("components", "receivers/otlp", "--format", "yaml").stdout)
     grpc = data["receivers"]["otlp"]["options"]["protocols"]["options"]["grpc"]

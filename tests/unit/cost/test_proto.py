@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from collector.cost.v1 import cost_pb2, cost_service_pb2
+from collector.proto.cost.v1 import cost_pb2, cost_service_pb2
 from tests.support.daemon import ROOT
 
 PROTO: Final = ROOT / "proto/collector/cost/v1"

@@ -21,8 +21,8 @@ from collector.cost.record import (
     Subject,
     SubjectKind,
 )
-from collector.cost.v1.cost_pb2 import CostAttributionRecord as Message
-from collector.cost.v1.cost_service_pb2 import ExportCostsServiceRequest
+from collector.proto.cost.v1.cost_pb2 import CostAttributionRecord as Message
+from collector.proto.cost.v1.cost_service_pb2 import ExportCostsServiceRequest
 
 HOUR = Period(1_790_000_000_000_000_000, 1_790_003_600_000_000_000)
 CHARGE = Charge(charge_period=HOUR, billing_period=HOUR, billing_currency="USD")

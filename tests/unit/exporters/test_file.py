@@ -155,6 +155,7 @@ def test_file_takes_three_signals_at_once(tmp_path: Path) -> None:
         b'{"resourceSpans":[{}]}': 100,
         b'{"resourceMetrics":[{}]}': 100,
         b'{"resourceLogs":[{}]}': 100,
+        b'{"records":[{}]}': 100,
     }
 
 

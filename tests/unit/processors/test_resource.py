@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.model.telemetry import Telemetry
 from collector.processors.resource.config import ActionConfig, ResourceConfig
 from collector.processors.resource.environment import parse_attributes
@@ -52,7 +52,7 @@ def resources(data: Telemetry) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize("signal", OPENTELEMETRY)
 @pytest.mark.parametrize(
     ("action", "present", "absent"),
     [
@@ -109,7 +109,7 @@ def test_attributes_from_the_environment_are_inserted_where_absent() -> None:
     ]
 
 
-@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize("signal", OPENTELEMETRY)
 @given(data=st.data())
 def test_bytes_stay_the_same_when_nothing_changes(signal: Signal, data: st.DataObject) -> None:
     """Not equal: identical. The deletion of what is not there is no change."""
@@ -119,7 +119,7 @@ def test_bytes_stay_the_same_when_nothing_changes(signal: Signal, data: st.DataO
     assert process(config, before) is before
 
 
-@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize("signal", OPENTELEMETRY)
 @given(data=st.data())
 def test_insert_and_delete_leave_the_rest_as_it_was(signal: Signal, data: st.DataObject) -> None:
     """For any request: inserting an attribute and deleting it gives an equal request, with as many items."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model.errors import RetryableError
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.pipeline.admission import ByteBudget
 from collector.receivers.otlp.bodies import inflate_within, sniff_encoding
 from collector.receivers.otlp.deadlines import Deadlines
@@ -56,7 +56,7 @@ def test_routes_guess_what_was_meant(path: str, meant: str) -> None:
 
 def test_routes_list_the_paths_when_nothing_is_near() -> None:
     """Also for a path that is long, which is not repeated in full."""
-    assert routes().why_not("/").endswith("by POST to /v1/traces, /v1/metrics, /v1/logs")
+    assert routes().why_not("/").endswith("by POST to /v1/traces, /v1/metrics, /v1/logs, /v1/costs")
     assert len(routes().why_not("/" + "x" * 10_000)) < 400
 
 
@@ -73,7 +73,7 @@ def test_routes_say_that_profiles_are_not_supported(path: str) -> None:
     assert routes().why_not(path).startswith("profiles are not supported")
 
 
-@given(st.sampled_from(Signal), st.integers(0, 5), st.integers(1, 2**62))
+@given(st.sampled_from(OPENTELEMETRY), st.integers(0, 5), st.integers(1, 2**62))
 def test_sniff_encoding_tells_compressed_from_plain(signal: Signal, items: int, time: int) -> None:
     """No OTLP request looks compressed, and what is compressed does."""
     plain = request(signal, time, items).SerializeToString()
@@ -149,7 +149,7 @@ def test_repeats_remember_a_bounded_number() -> None:
 
 def test_fingerprint_tells_signals_apart() -> None:
     """An empty request of one signal is not that of another."""
-    assert len({fingerprint(signal, b"") for signal in Signal}) == 3
+    assert len({fingerprint(signal, b"") for signal in Signal}) == len(Signal)
 
 
 def test_deadlines_act_when_a_block_takes_too_long() -> None:

@@ -15,9 +15,10 @@ from collector.model.errors import RetryableError
 from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 from collector.pipeline.component import Batch, StartError, State
-from collector.storage.exporter import StoreExporter
+from collector.storage.exporter import RetentionConfig, StoreExporter
 from collector.storage.sqlite.store import SqliteStore
 from collector.storage.store import PositionError, SchemaError
+from collector.storage.tables import COST_ALLOCATIONS, COST_REQUESTS, Table
 from collector.wire.canonical import serialized
 from tests.support import samples
 from tests.support.components import House, make_house
@@ -59,7 +60,7 @@ def make(
     path: Path,
     *,
     migrate: bool = True,
-    retention_s: dict[Signal, float] | None = None,
+    retention_s: dict[Signal | Table, float] | None = None,
     local: bool = True,
 ) -> StoreExporter:
     exporter = StoreExporter(
@@ -226,8 +227,13 @@ def test_check_asks_the_store(exporters: list[StoreExporter], house: House, path
 
 def test_retention_of_0_keeps_for_ever() -> None:
     """Signals without an age are not looked at."""
-    config = SqliteRetentionConfig(traces=Duration(0))
-    assert config.ages_s() == {Signal.METRICS: 90 * DAY_S, Signal.LOGS: 30 * DAY_S}
+    config = SqliteRetentionConfig(traces=Duration(0), cost_origins=Duration(0))
+    assert config.ages_s() == {
+        Signal.METRICS: 90 * DAY_S,
+        Signal.LOGS: 30 * DAY_S,
+        COST_ALLOCATIONS: 397 * DAY_S,
+        COST_REQUESTS: 90 * DAY_S,
+    }
 
 
 def test_what_is_encoded_ahead_is_stored_as_ever(
@@ -255,3 +261,25 @@ def test_what_is_encoded_ahead_is_stored_as_ever(
     stored = [read_back(exporter.store, Signal.METRICS)]
     assert serialized(Signal.METRICS, requests[4:]) == serialized(Signal.METRICS, stored)
     assert any(thread.name.endswith("encode") for thread in house.threads)
+
+
+@pytest.mark.parametrize(
+    ("origins", "allocations", "requests", "wrong"),
+    [
+        (3, 2, 1, []),
+        (0, 0, 0, []),
+        (0, 2, 1, []),
+        (1, 2, 1, ["cost_allocations"]),
+        (3, 2, 0, ["cost_requests"]),
+    ],
+)
+def test_parts_of_costs_do_not_outlive_their_whole(
+    origins: float, allocations: float, requests: float, wrong: list[str]
+) -> None:
+    """They would not add up to anything."""
+    config = RetentionConfig(
+        cost_origins=Duration(origins),
+        cost_allocations=Duration(allocations),
+        cost_requests=Duration(requests),
+    )
+    assert [found.key for found in config.validate()] == wrong

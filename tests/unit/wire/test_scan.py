@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.wire.errors import MalformedError
 from collector.wire.rules import Normalisation, Rejection
 from collector.wire.scan import ScanLimits, Scanned, scan_protobuf
+from tests.support import samples
 
 NOW = 1_790_000_000_000_000_000
 DAY = 86_400_000_000_000
@@ -20,7 +21,7 @@ LIMITS = ScanLimits(now_unix_nano=NOW, past_ns=30 * DAY, future_ns=DAY)
 TRACE_ID = bytes(range(16))
 SPAN_ID = b"\xff\0\0\0\0\0\0\x01"
 
-each_signal = pytest.mark.parametrize("signal", Signal)
+each_signal = pytest.mark.parametrize("signal", OPENTELEMETRY)
 
 
 def scan(signal: Signal, request: Any) -> Scanned:
@@ -586,6 +587,8 @@ def _full(signal: Signal) -> Any:
             request = logs(
                 severity_number=9, severity_text="INFO", body={"string_value": "hello"}, trace_id=TRACE_ID
             )
+        case Signal.COSTS:
+            return samples.costs()
     envelope = request.ListFields()[0][1][0]
     envelope.resource.attributes.add(key="service.name").value.string_value = "shop"
     return request

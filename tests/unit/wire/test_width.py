@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector.model.signal import Signal
+from collector.model.signal import OPENTELEMETRY, Signal
 from collector.wire.errors import MalformedError
 from collector.wire.scan import ScanLimits, scan_json, scan_protobuf, scan_protobuf_reference
 from collector.wire.width import ENVELOPES_MAX, check_width, messages_max
@@ -17,7 +17,7 @@ from tests.support.otlp_strategies import FUTURE_NS, NOW_UNIX_NANO, PAST_NS
 LIMITS = ScanLimits(now_unix_nano=NOW_UNIX_NANO, past_ns=PAST_NS, future_ns=FUTURE_NS)
 NAMES = {Signal.TRACES: "Spans", Signal.METRICS: "Metrics", Signal.LOGS: "Logs"}
 
-each_signal = pytest.mark.parametrize("signal", Signal)
+each_signal = pytest.mark.parametrize("signal", OPENTELEMETRY)
 each_scan = pytest.mark.parametrize("scan", [scan_protobuf, scan_protobuf_reference])
 
 

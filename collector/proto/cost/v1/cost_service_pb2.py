@@ -22,14 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from collector.cost.v1 import cost_pb2 as collector_dot_cost_dot_v1_dot_cost__pb2
+from collector.proto.cost.v1 import cost_pb2 as collector_dot_cost_dot_v1_dot_cost__pb2
 
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$collector/cost/v1/cost_service.proto\x12\x11\x63ollector.cost.v1\x1a\x1c\x63ollector/cost/v1/cost.proto\"V\n\x19\x45xportCostsServiceRequest\x12\x39\n\x07records\x18\x01 \x03(\x0b\x32(.collector.cost.v1.CostAttributionRecord\"c\n\x1a\x45xportCostsServiceResponse\x12\x45\n\x0fpartial_success\x18\x01 \x01(\x0b\x32,.collector.cost.v1.ExportCostsPartialSuccess\"L\n\x19\x45xportCostsPartialSuccess\x12\x18\n\x10rejected_records\x18\x01 \x01(\x03\x12\x15\n\rerror_message\x18\x02 \x01(\t2v\n\x0b\x43ostService\x12g\n\x06\x45xport\x12,.collector.cost.v1.ExportCostsServiceRequest\x1a-.collector.cost.v1.ExportCostsServiceResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'collector.cost.v1.cost_service_pb2', _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'collector.proto.cost.v1.cost_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXPORTCOSTSSERVICEREQUEST']._serialized_start=89

@@ -1,4 +1,4 @@
-from collector.cost.v1 import cost_pb2 as _cost_pb2
+from collector.proto.cost.v1 import cost_pb2 as _cost_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
