@@ -477,7 +477,7 @@ def test_sender_tells_who_waits_for_stored_that_it_was_refused() -> None:
 
 def test_sender_asks_to_come_again_when_it_is_not_stored_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait is bounded; the data stays in the queue."""
-    monkeypatch.setattr("collector.pipeline.sender._STORED_WAIT_S", 0.05)
+    monkeypatch.setattr("collector.pipeline.books._STORED_WAIT_S", 0.05)
     house = make_house("test", "exporter", clock=SystemClock())
     queue = MemoryQueue(1_000_000, SystemClock())
     sender = Sender(house.settings, RecordingExporter(away), Signal.LOGS, queue, SenderConfig(), NOW)
@@ -736,7 +736,7 @@ def test_an_exporter_is_let_go_of_when_the_sender_ends() -> None:
     table = bench(RecordingExporter())
     table.house.settings.spawn("sender", table.sender._run)
     table.sender.drain(table.clock.monotonic())
-    eventually(lambda: table.sender._ended)
+    eventually(lambda: table.sender._delivery._ended)
     assert table.sender.adjust(RecordingExporter(), SenderConfig(), NOW).is_set()
     table.sender.shutdown()
 
@@ -747,7 +747,7 @@ def test_a_drain_can_be_made_shorter() -> None:
     table.sender.drain(2000.0)
     table.sender.drain(1500.0)
     table.sender.drain(3000.0)
-    assert table.sender._drain_until == 1500.0
+    assert table.sender._books.drain_until == 1500.0
 
 
 # --- the books ---------------------------------------------------------------------------------------------
