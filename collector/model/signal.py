@@ -25,6 +25,9 @@ class Signal(Enum):
     LOGS = "logs"
     COSTS = "costs"
 
+    # By identity, as equality is: Enum's own goes by the name, in Python, and every request looks some up.
+    __hash__ = object.__hash__
+
     @property
     def item(self) -> str:
         """What one item is called in metric names: `otelcol_receiver_accepted_<item>`."""

@@ -9,17 +9,26 @@ name the problem. Imported only when something is served: uvicorn is 5 MB.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-    from collector.pipeline.component import HttpLimits
+    from collector.pipeline.component import ASGI, HttpLimits
 
+# In a request's `state`: all of its body was there when the application was called, which runs outside of a task
+# until it has to wait.
+WHOLE: Final = "whole"
+# Most clients send the header and then the body. An application is called when it has both, if the body is small (as
+# much as uvicorn keeps unread anyway) and there within:
+_SOON_S: Final = 0.02
+_SOON_BYTES_MAX: Final = 64 * 1024
 # llhttp has no bound of its own. 64 KiB is what most servers allow for a whole header.
 HEADER_BYTES_MAX: Final = 64 * 1024
 # A client that was answered before it had sent everything must be let finish sending, or the kernel resets the
@@ -49,13 +58,19 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(config=config, server_state=server_state, app_state={}, _loop=loop)
         self._limits = limits
         self._leaving = leaving  # connections of the same listener that were refused and are being closed
-        self._deadline: asyncio.TimerHandle | None = None  # of the phase the connection is in
+        self._deadline_at: float | None = None  # of the phase the connection is in, in loop time
+        self._timer: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
         self._in_header = False
         self._in_message = False
         self._header_bytes = 0
         self._discarded_bytes = 0
         self._ends_soon = False  # the next answer is the last
+        self._feeding = False
+        self._waiting: tuple[RequestResponseCycle, ASGI] | None = (
+            None  # begins when its body is there, or soon
+        )
+        self._waiting_timer: asyncio.TimerHandle | None = None
         self.idle_since: float | None = None  # loop time; None while a request is under way
 
     # The connection
@@ -83,6 +98,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
         self._cancel_deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._waiting_timer is not None:
+            self._waiting_timer.cancel()
         if self._write_deadline is not None:
             self._write_deadline.cancel()
         self._leaving.discard(self)
@@ -114,6 +133,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._discarded_bytes > _DISCARD_BYTES_MAX:
                 self.abort()
                 return
+        self._feeding = True
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -123,6 +143,51 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             if self._in_header and self._header_bytes > HEADER_BYTES_MAX:
                 self._refuse(431, _INVALID_ARGUMENT, f"the header exceeds {HEADER_BYTES_MAX} bytes")
+        self._feeding = False
+        if self._waiting is not None:
+            self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        """Begin with the request that waits, or let it wait a little more: a small body comes with the next packet."""
+        if self._waiting is None:
+            return
+        cycle, app = self._waiting
+        if cycle.more_body and self._waiting_timer is None and _is_soon_there(cycle):
+            self._waiting_timer = self.loop.call_later(_SOON_S, self._begin_waiting)
+            return
+        if (
+            cycle.more_body
+            and self._waiting_timer is not None
+            and self._waiting_timer.when() > self.loop.time()
+        ):
+            return
+        self._waiting = None
+        if self._waiting_timer is not None:
+            self._waiting_timer.cancel()
+            self._waiting_timer = None
+        if self not in self._leaving:
+            self._start_asgi_task(cycle, app)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI) -> None:
+        """Run the application; without a task where the whole request is there, if it does not have to wait.
+
+        A task costs two turns of the loop, which is more than most applications need for all they do.
+        """
+        if self._feeding:
+            self._waiting = cycle, app
+            return
+        if cycle.more_body or cycle.waiting_for_100_continue or self.transport.is_closing():
+            super()._start_asgi_task(cycle, app)
+            return
+        cycle.scope["state"][WHOLE] = True
+        running = cycle.run_asgi(app)
+        try:
+            waits_for = running.send(None)
+        except StopIteration:
+            return
+        task = self.loop.create_task(_go_on(running, waits_for))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def _leave_idle(self, data: bytes) -> bool:
         """Note the first bytes of a request. False if they are no HTTP/1.1 and have been answered."""
@@ -164,10 +229,15 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Idle, go on with a pipelined request, or let the client finish a body that is no longer wanted."""
-        pipelined = bool(self.pipeline)
-        super().on_response_complete()
-        self._unset_keepalive_if_required()  # uvicorn's own idle timer; ours is `_deadline`
-        if pipelined or self._in_header or self.transport.is_closing():
+        # Instead of uvicorn's, which would make and unmake an idle timer of its own.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        if self._in_header:
             return
         if self._in_message:
             self._discarded_bytes = 0
@@ -224,13 +294,63 @@ class LimitedProtocol(HttpToolsProtocol):
             self._arm(self._limits.idle_timeout_s)
 
     def _arm(self, seconds: float) -> None:
-        self._cancel_deadline()
-        self._deadline = self.loop.call_later(seconds, self.abort)
+        """Have the phase end within `seconds`.
+
+        A timer that is there and rings too early is left to ring in vain: every request has several phases, and a
+        timer for each would cost more than reading its header.
+        """
+        self._deadline_at = self.loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self.loop.call_at(self._deadline_at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._deadline_at is None:
+            return
+        if self._deadline_at <= self.loop.time():
+            self.abort()
+        else:
+            self._timer = self.loop.call_at(self._deadline_at, self._ring)
 
     def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._deadline_at = None
+
+
+def _is_soon_there(cycle: RequestResponseCycle) -> bool:
+    if cycle.waiting_for_100_continue:
+        return False
+    declared = next((value for name, value in cycle.scope["headers"] if name == b"content-length"), None)
+    return declared is not None and int(declared) <= _SOON_BYTES_MAX
+
+
+class _Resumed:
+    """A coroutine that has begun already, and waits for a future: awaitable, so that a task can go on with it."""
+
+    __slots__ = ("_running", "_waits_for")
+
+    def __init__(self, running: Coroutine[Any, None, None], waits_for: Any) -> None:
+        self._running = running
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, None, None]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                yield waits_for
+            except BaseException as error:  # noqa: BLE001  cancelled: that is for the coroutine
+                step = partial(self._running.throw, error)
+            else:
+                step = partial(self._running.send, None)
+            try:
+                waits_for = step()
+            except StopIteration:
+                return
+
+
+async def _go_on(running: Coroutine[Any, None, None], waits_for: Any) -> None:
+    await _Resumed(running, waits_for)
 
 
 def _status_json(code: int, message: str) -> bytes:
