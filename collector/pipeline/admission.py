@@ -5,8 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from collector.model.errors import RetryableError
+
+# What a request holds beyond what has arrived of it.
+_AHEAD: Final = 4
+_AHEAD_BYTES: Final = 64 * 1024
 
 
 class ByteBudget:
@@ -34,25 +39,37 @@ class ByteBudget:
         """
         with self._lock:
             if self._used > held and self._used + size > self.limit:
-                raise RetryableError(
-                    f"{self._used} of {self.limit} bytes are in work; {size} more do not fit now",
-                    reason="in_flight_bytes",
-                )
+                raise self._refusal(size)
             self._used += size
+
+    def check(self, size: int, held: int = 0) -> None:
+        """Raise as `reserve` would, and reserve nothing."""
+        if self._used > held and self._used - held + size > self.limit:
+            raise self._refusal(size)
+
+    def _refusal(self, size: int) -> RetryableError:
+        return RetryableError(
+            f"{self._used} of {self.limit} bytes are in work; {size} more do not fit now",
+            reason="in_flight_bytes",
+        )
 
     def release(self, size: int) -> None:
         """Give back what was reserved."""
         with self._lock:
             self._used -= size
 
+    def open_reservation(self) -> Reservation:
+        """A reservation that grows with a request. Whoever opens it releases it."""
+        return Reservation(self)
+
     @contextmanager
     def reservation(self) -> Iterator[Reservation]:
-        """A reservation that grows with a request, given back at the end of a `with` block."""
+        """The same for the length of a `with` block."""
         reservation = Reservation(self)
         try:
             yield reservation
         finally:
-            self.release(reservation.size)
+            reservation.release()
 
     @contextmanager
     def reserved(self, size: int) -> Iterator[None]:
@@ -78,3 +95,22 @@ class Reservation:
         if size > self.size:
             self._budget.reserve(size - self.size, held=self.size)
             self.size = size
+
+    def expect(self, received: int, size: int) -> None:
+        """Reserve for a request of `size` bytes, of which `received` are there.
+
+        It is refused at once if the whole of it does not fit now; but what it holds follows what it has sent, or
+        clients that announce much and send nothing would keep the others out.
+
+        Raises:
+            RetryableError: as `ByteBudget.reserve`.
+        """
+        if size > self.size:
+            self._budget.check(size, held=self.size)
+            self.grow_to(min(size, received * _AHEAD + _AHEAD_BYTES))
+
+    def release(self) -> None:
+        """Give everything back. Safe twice."""
+        size, self.size = self.size, 0
+        if size:
+            self._budget.release(size)

@@ -7,9 +7,9 @@ Code decides without waiting, or waits without deciding.**
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 from collector.model.clock import Clock
@@ -18,6 +18,7 @@ from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 
 if TYPE_CHECKING:
+    import asyncio
     import random
 
     from structlog.typing import FilteringBoundLogger
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from collector.pipeline.batching import BatchLimits
     from collector.pipeline.disk_queue import QueueStorage
     from collector.pipeline.observe import Meters
+
+
+T = TypeVar("T")
 
 
 class Component(Protocol):
@@ -232,6 +236,27 @@ class HttpListener(Protocol):
         ...
 
 
+class SocketListener(Protocol):
+    """A bound port on the process's one event loop, whose connections speak a protocol of the component's own."""
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port` as bound (the real port when 0 was asked for)."""
+        ...
+
+    def call(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T | None:
+        """Run `work` on the event loop, and wait for it; None if the loop has ended.
+
+        Raises:
+            TimeoutError: it took longer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Take no more connections; what becomes of the others is the component's affair. Safe twice."""
+        ...
+
+
 ASGI = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
@@ -246,7 +271,7 @@ class HttpLimits:
 
 
 class HttpHost(Protocol):
-    """Where ASGI applications are served: one event loop for the whole process."""
+    """Where connections are served: one event loop for the whole process."""
 
     def serve(
         self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
@@ -259,6 +284,16 @@ class HttpHost(Protocol):
         Raises:
             StartError: the address cannot be bound; the message names it, and who to blame if known.
         """
+        ...
+
+    def listen(
+        self,
+        make: Callable[[asyncio.AbstractEventLoop], asyncio.Protocol],
+        endpoint: str,
+        *,
+        sharing: SocketListener | None = None,
+    ) -> SocketListener:
+        """Bind `endpoint`, and give each connection a protocol made by `make`. `sharing`, and errors, as for `serve`."""
         ...
 
 

@@ -14,8 +14,7 @@ it sees will count a refused request again when it is retried.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Protocol
 
 from collector.model.telemetry import Telemetry
@@ -28,6 +27,11 @@ class Reservation(Protocol):
     @property
     def waits(self) -> bool:
         """Whether `wait` may take its time."""
+        ...
+
+    @property
+    def waits_long(self) -> bool:
+        """Whether it waits for the destination, and not only for the disk."""
         ...
 
     @property
@@ -75,6 +79,11 @@ class Handover:
         return any(reservation.waits for reservation in self._reservations)
 
     @property
+    def waits_long(self) -> bool:
+        """Whether `wait` waits for a destination, and not only for the disk."""
+        return any(reservation.waits_long for reservation in self._reservations)
+
+    @property
     def repeated(self) -> bool:
         """Whether all of it had been put in by an earlier process, which did not live to say so."""
         known = [one.repeated for one in self._reservations if one.repeated is not None]
@@ -120,21 +129,28 @@ def hand_over(reservation: Reservation) -> None:
     reservation.wait()
 
 
-@contextmanager
-def handing_over(key: bytes = b"") -> Iterator[Handover]:
+class handing_over:  # noqa: N801  used as a function
     """Open a handover for this thread: at the end everything is appended, or nothing if the body raises.
 
-    `key`: 12 bytes that stand for the request when it comes again; b"": whatever comes is new. Nothing is waited for: that is `Handover.wait`.
+    `key`: 12 bytes that stand for the request when it comes again; b"": whatever comes is new. Nothing is waited for:
+    that is `Handover.wait`.
     """
-    handover = _running.handover = Handover(key)
-    try:
-        yield handover
-    except BaseException:
-        handover.cancel()
-        raise
-    finally:
+
+    __slots__ = ("_handover", "_key")
+
+    def __init__(self, key: bytes = b"") -> None:
+        self._key = key
+
+    def __enter__(self) -> Handover:
+        self._handover = _running.handover = Handover(self._key)
+        return self._handover
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         _running.handover = None
-    handover.append()
+        if kind is None:
+            self._handover.append()
+        else:
+            self._handover.cancel()
 
 
 class Fanout:

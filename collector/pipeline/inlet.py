@@ -15,7 +15,7 @@ class Way:
     A request is on it from the moment in which it enters until everything is appended to the queues, or nothing.
     """
 
-    waits = False
+    waits = waits_long = False
     repeated = None
 
     def __init__(self, head: Consumer) -> None:

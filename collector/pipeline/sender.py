@@ -206,7 +206,18 @@ class _Entry:
 class _Reservation:
     """Room in a sender's queue: see `fanout.Reservation`."""
 
-    __slots__ = ("_ack", "_first", "_last", "_pieces", "_queue", "_sender", "_size", "repeated", "waits")
+    __slots__ = (
+        "_ack",
+        "_first",
+        "_last",
+        "_pieces",
+        "_queue",
+        "_sender",
+        "_size",
+        "repeated",
+        "waits",
+        "waits_long",
+    )
 
     def __init__(
         self, sender: Sender, queue: SendingQueue, pieces: list[Telemetry], size: int, ack: Ack
@@ -218,7 +229,8 @@ class _Reservation:
         self._ack = ack
         self._first = self._last = 0
         self.repeated = False
-        self.waits = ack == "stored" or (ack == "disk" and queue.durable)
+        self.waits_long = ack == "stored"
+        self.waits = self.waits_long or (ack == "disk" and queue.durable)
 
     def append(self, origin: bytes) -> None:
         # The request may be remembered for long; its bytes are the queue's.

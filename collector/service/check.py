@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -11,7 +12,15 @@ from prometheus_client import CollectorRegistry
 
 from collector.model.clock import SystemClock
 from collector.pipeline.admission import ByteBudget
-from collector.pipeline.component import ASGI, HttpLimits, HttpListener, Settings, State, Thread
+from collector.pipeline.component import (
+    ASGI,
+    HttpLimits,
+    HttpListener,
+    Settings,
+    SocketListener,
+    State,
+    Thread,
+)
 from collector.pipeline.observe import Meters
 from collector.service.config import used_exporters
 
@@ -63,6 +72,12 @@ class _NoHttp:
     ) -> HttpListener:
         """See `HttpHost`."""
         raise RuntimeError(f"a check does not serve {endpoint}")
+
+    def listen(
+        self, make: Callable[..., asyncio.Protocol], endpoint: str, *, sharing: SocketListener | None = None
+    ) -> SocketListener:
+        """See `HttpHost`."""
+        raise RuntimeError(f"a check does not listen at {endpoint}")
 
 
 def _no_thread(name: str, body: Callable[[], None]) -> Thread:

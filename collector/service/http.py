@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from collector.pipeline.component import ASGI, HttpLimits, HttpListener, StartError, Thread
+from collector.pipeline.component import ASGI, HttpLimits, HttpListener, SocketListener, StartError, Thread
 from collector.pipeline.endpoint import Endpoint, bind
 
 if TYPE_CHECKING:
@@ -41,15 +41,35 @@ class HttpLoop:
         self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
     ) -> Listener:
         """See `HttpHost`."""
+        return self._open(
+            endpoint, sharing, lambda loop, where, sockets: _listen(loop, app, where, sockets, limits)
+        )
+
+    def listen(
+        self,
+        make: Callable[[asyncio.AbstractEventLoop], asyncio.Protocol],
+        endpoint: str,
+        *,
+        sharing: SocketListener | None = None,
+    ) -> Sockets:
+        """See `HttpHost`."""
+        return self._open(endpoint, sharing, lambda loop, where, sockets: _accept(loop, make, where, sockets))
+
+    def _open(
+        self,
+        endpoint: str,
+        sharing: object,
+        begin: Callable[[asyncio.AbstractEventLoop, Endpoint, list[socket.socket]], Coroutine[Any, Any, T]],
+    ) -> T:
         try:
             where = Endpoint.parse(endpoint)
         except ValueError as error:
             raise StartError(str(error)) from error
-        shared = sharing.sockets(where) if isinstance(sharing, Listener) else []
+        shared = sharing.sockets(where) if isinstance(sharing, Sockets | Listener) else []
         sockets = shared or bind(where)
         try:
             loop = self._running_loop()
-            return _call(loop, _listen(loop, app, where, sockets, limits), _PATIENCE_S)
+            return _call(loop, begin(loop, where, sockets), _PATIENCE_S)
         except BaseException:
             for listening in sockets:
                 listening.close()
@@ -86,8 +106,8 @@ class HttpLoop:
             return self._loop
 
 
-class Listener:
-    """An `HttpListener`: one application at one endpoint."""
+class Sockets:
+    """A `SocketListener`: the sockets of one endpoint, and who takes their connections."""
 
     def __init__(
         self,
@@ -95,14 +115,61 @@ class Listener:
         asked: Endpoint,
         sockets: list[socket.socket],
         servers: list[asyncio.Server],
-        state: ServerState,
-        leaving: set[LimitedProtocol],
     ) -> None:
         self._loop = loop
         self._asked = asked
         self._bound = Endpoint(asked.host, sockets[0].getsockname()[1])
         self._sockets = sockets
         self._servers = servers
+        self._closed = False
+
+    @property
+    def endpoint(self) -> str:
+        """See `SocketListener`."""
+        return str(self._bound)
+
+    def sockets(self, endpoint: Endpoint) -> list[socket.socket]:
+        """The sockets again, if this is what it was asked to listen at; they live on when it is closed."""
+        if self._closed or endpoint != self._asked:
+            return []
+        return [listening.dup() for listening in self._sockets]
+
+    def call(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T | None:
+        """See `SocketListener`."""
+        try:
+            return _call(self._loop, work, timeout_s + _PATIENCE_S)
+        except RuntimeError:
+            work.close()
+            return None
+
+    def close(self) -> None:
+        """See `SocketListener`."""
+        self._closed = True
+
+        async def close() -> None:
+            self.close_now()
+
+        self.call(close(), 0.0)
+
+    def close_now(self) -> None:
+        """The same, from within the loop."""
+        self._closed = True
+        for server in self._servers:
+            server.close()
+
+
+class Listener:
+    """An `HttpListener`: one application at one endpoint."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sockets: Sockets,
+        state: ServerState,
+        leaving: set[LimitedProtocol],
+    ) -> None:
+        self._loop = loop
+        self._sockets = sockets
         self._state = state
         self._leaving = leaving
         self._stopped = False
@@ -110,13 +177,11 @@ class Listener:
     @property
     def endpoint(self) -> str:
         """`host:port` as bound."""
-        return str(self._bound)
+        return self._sockets.endpoint
 
     def sockets(self, endpoint: Endpoint) -> list[socket.socket]:
-        """The sockets again, if this is what it was asked to listen at; they live on when it stops."""
-        if self._stopped or endpoint != self._asked:
-            return []
-        return [listening.dup() for listening in self._sockets]
+        """See `Sockets`."""
+        return self._sockets.sockets(endpoint)
 
     @property
     def connections(self) -> int:
@@ -134,8 +199,7 @@ class Listener:
     async def _stop(self, grace_s: float) -> None:
         from collector.service.http_protocol import LimitedProtocol  # loaded, since it listens
 
-        for server in self._servers:
-            server.close()
+        self._sockets.close_now()
         for connection in list(self._state.connections):
             if isinstance(connection, LimitedProtocol):
                 connection.end_soon()
@@ -170,13 +234,22 @@ async def _listen(
     config = protocol_config(app)
     state = ServerState()
     leaving: set[LimitedProtocol] = set()
+    accepting = await _accept(
+        loop, lambda loop: LimitedProtocol(config, state, limits, leaving, loop), endpoint, sockets
+    )
+    return Listener(loop, accepting, state, leaving)
+
+
+async def _accept(
+    loop: asyncio.AbstractEventLoop,
+    make: Callable[[asyncio.AbstractEventLoop], asyncio.Protocol],
+    endpoint: Endpoint,
+    sockets: list[socket.socket],
+) -> Sockets:
     servers = [
-        await loop.create_server(
-            lambda: LimitedProtocol(config, state, limits, leaving, loop), sock=listening, backlog=1024
-        )
-        for listening in sockets
+        await loop.create_server(lambda: make(loop), sock=listening, backlog=1024) for listening in sockets
     ]
-    return Listener(loop, endpoint, sockets, servers, state, leaving)
+    return Sockets(loop, endpoint, sockets, servers)
 
 
 def _call(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], timeout_s: float) -> T:

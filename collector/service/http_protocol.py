@@ -113,6 +113,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
 
+    def shutdown(self) -> None:
+        """Close if idle, else after the answer: one that waits for its body to begin is no longer waited for."""
+        if self._waiting is not None:
+            (cycle, app), self._waiting = self._waiting, None
+            self._start_asgi_task(cycle, app)
+        super().shutdown()
+
     def abort(self) -> None:
         """Close at once, without waiting for a peer that does not read."""
         self.connections.discard(self)

@@ -34,7 +34,9 @@ _VIOLATIONS_MAX: Final = 5
 class GrpcCode(enum.IntEnum):
     """Status codes of gRPC (google/rpc/code.proto), as far as we send them."""
 
+    CANCELLED = 1
     INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
     PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12

@@ -32,7 +32,7 @@ def main() -> int:
     """Build, then fuzz each target in a process of its own."""
     if built := os.environ.get(_BUILT):
         return _fuzz(Path(built), sys.argv[1])
-    names = sys.argv[1:] or ["scan", "encode"]
+    names = sys.argv[1:] or ["scan", "encode", "http2"]
     with tempfile.TemporaryDirectory(prefix="collector-fuzz-") as temporary:
         _build(Path(temporary))
         return max(_run(Path(temporary), name) for name in names)
@@ -101,6 +101,8 @@ def _fuzz(directory: Path, name: str) -> int:
     assert _load(directory), "nothing was compiled"
     from tests.fuzz.targets import TARGETS
 
+    if name == "http2":
+        return _fuzz_http2(directory / "input")
     target = TARGETS[name]
     found = directory / "input"
     if given := os.environ.get("FUZZ_INPUT"):
@@ -129,6 +131,33 @@ def _fuzz(directory: Path, name: str) -> int:
                 taken += target(_SIGNALS[number], body)
                 inputs += 1
     print(f"{name}: {inputs} inputs, {taken} of them in order; nothing found")
+    return 0
+
+
+def _fuzz_http2(found: Path) -> int:
+    """Honest sessions, tampered with, whole and in pieces. An input is the seed that it is drawn from."""
+    from tests.support.http2_stream import check_play, mutated, session
+
+    def play(seed: bytes) -> bool:
+        rng = random.Random(seed)
+        return check_play(rng, mutated(rng, session(rng, calls=rng.randrange(1, 12))))
+
+    if given := os.environ.get("FUZZ_INPUT"):
+        play(Path(given).read_bytes())
+        print("http2: this input is in order")
+        return 0
+    seconds = float(os.environ.get("FUZZ_SECONDS", "60"))
+    first = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"http2: {seconds:g} s, FUZZ_SEED={first}", flush=True)
+    rng = random.Random(first)
+    inputs = taken = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        seed = rng.randbytes(8)
+        found.write_bytes(seed)
+        taken += play(seed)
+        inputs += 1
+    print(f"http2: {inputs} inputs, {taken} of them in order; nothing found")
     return 0
 
 

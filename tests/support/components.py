@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from collector.pipeline.component import (
     HttpLimits,
     HttpListener,
     Settings,
+    SocketListener,
     StartError,
     State,
     Thread,
@@ -58,6 +60,12 @@ class NoHttp:
     def serve(
         self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
     ) -> HttpListener:
+        """See `HttpHost`."""
+        raise StartError("no HTTP here")
+
+    def listen(
+        self, make: Callable[..., asyncio.Protocol], endpoint: str, *, sharing: SocketListener | None = None
+    ) -> SocketListener:
         """See `HttpHost`."""
         raise StartError("no HTTP here")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from collector.wire.compression import inflater
+from collector.wire.errors import TooLargeError
 
 if TYPE_CHECKING:
     from collector.pipeline.admission import Reservation
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 # Fed in pieces, so that the budget is asked again before a small body has become a large one: at deflate's best,
 # 1032 to 1, a piece inflates to 16 MiB.
 _PIECE_BYTES: Final = 16 * 1024
+# Codings that can be told to stop.
+_STOPPABLE: Final = frozenset({"gzip", "deflate", "zlib"})
 
 
 def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reservation) -> bytes:
@@ -33,15 +36,19 @@ def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reser
     return inflated.finish()
 
 
-def sniff_encoding(message: bytes) -> str:
-    """Name the coding of a gRPC message, which grpcio does not tell.
+def inflated_at_once(encoding: str, body: bytes, size_max: int, reservation: Reservation) -> bytes | None:
+    """Return `body` inflated if it is no more than `size_max` bytes then, and known to be; else None.
 
-    No protobuf message begins with gzip's magic number: 0x1f would be field 3 with wire type 7, which does not
-    exist. One could begin like a zlib stream (0x78 is field 15), but no OTLP request has a field 15.
+    Raises:
+        MalformedError: it is not what `encoding` says.
+        RetryableError: there is no room for it now.
     """
-    if message[:2] == b"\x1f\x8b":
-        return "gzip"
-    # CMF and FLG of RFC 1950: deflate, a window up to 32 KiB, and a check that makes both divisible by 31.
-    if len(message) > 2 and message[0] & 0x8F == 0x08 and int.from_bytes(message[:2], "big") % 31 == 0:
-        return "deflate"
-    return ""
+    if encoding not in _STOPPABLE or len(body) > _PIECE_BYTES:
+        return None
+    inflated = inflater(encoding, size_max)
+    try:
+        inflated.feed(body)
+    except TooLargeError:
+        return None
+    reservation.grow_to(len(body) + inflated.size)
+    return inflated.finish()

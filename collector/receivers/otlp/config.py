@@ -95,16 +95,13 @@ class GrpcConfig:
     max_concurrent_streams: int = option(
         100, doc="Calls at once per connection; a client keeps further ones waiting. 0: unlimited.", minimum=0
     )
-    connections_max: int = option(1000, doc="Connections at once; more are closed.", minimum=1)
+    connections_max: int = option(
+        1000, doc="Connections at once; the longest idle one makes room, or a new one is closed.", minimum=1
+    )
     read_timeout: Duration = option(
         Duration(15.0), doc="A request must have arrived within this, or it is cancelled. 0: no limit."
     )
-    workers: int = option(
-        8,
-        doc="Threads that receive and take calls. Each may hold one request of the maximal size.",
-        minimum=1,
-        maximum=256,
-    )
+    workers: int = option(4, doc="Threads that work on large or compressed messages.", minimum=1, maximum=256)
     keepalive: KeepaliveConfig = option(
         default_factory=KeepaliveConfig, doc="Pings and the age of connections."
     )

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from collector.model.errors import RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.pipeline.component import HttpLimits
-from collector.receivers.otlp.bodies import inflate_within
 from collector.receivers.otlp.http_routes import Routes
-from collector.receivers.otlp.workers import WorkerPool
+from collector.receivers.otlp.work import Body, Work
 from collector.wire.compression import UnsupportedEncodingError
 from collector.wire.errors import TooLargeError
 from collector.wire.reply import (
@@ -32,17 +31,9 @@ if TYPE_CHECKING:
     from collector.pipeline.admission import Reservation
     from collector.pipeline.component import HttpListener, Settings
     from collector.receivers.otlp.config import HttpConfig
-    from collector.receivers.otlp.intake import Intake, Pending
+    from collector.receivers.otlp.intake import Intake, Taken
 
 TRANSPORT: Final = "http"
-
-# Smaller bodies that are not compressed are worked on in the event loop: see README.md, "Threads", for the
-# measurement.
-INLINE_BYTES_MAX: Final = 32 * 1024
-# Requests at once that wait to be as safe as their answer says; started as they are needed.
-_WAITERS: Final = 32
-
-T = TypeVar("T")
 
 Headers = list[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -74,9 +65,7 @@ class HttpServer:
         self._routes = Routes(config.paths(), intake.signals, self._name)
         # An empty list turns decompression off (otelcol, config/confighttp/compression.go).
         self._encodings = frozenset(config.compression_algorithms or ("",))
-        self._workers = WorkerPool(settings.spawn, f"{settings.id}-http", config.workers)
-        # Those only wait for the disk or the destination; a request is small when it comes to that.
-        self._waiters = WorkerPool(settings.spawn, f"{settings.id}-http-wait", _WAITERS)
+        self._work = Work(settings, intake, TRANSPORT, config.workers, config.max_request_body_size)
         self._extra: Headers = [
             (name.lower().encode(), value.encode()) for name, value in config.response_headers.items()
         ]
@@ -105,8 +94,7 @@ class HttpServer:
         """Take no new requests, answer those that run, for at most `grace_s`. Safe when never started."""
         if self.listener is not None:
             self.listener.stop(grace_s)
-        self._workers.shutdown(wait=False)
-        self._waiters.shutdown(wait=False)
+        self._work.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3, the HTTP protocol)."""
@@ -114,7 +102,7 @@ class HttpServer:
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         try:
             signal, encoding = self._route(scope, content_type)
-            body = await self._export(signal, encoding, headers, receive)
+            body = await self._export(signal, encoding, headers, receive, whole="whole" in scope["state"])
         except _GoneError:
             self._settings.meters.receiver_rejected_requests.labels(
                 self._name, TRANSPORT, "not_received"
@@ -155,7 +143,13 @@ class HttpServer:
         return signal, encoding
 
     async def _export(
-        self, signal: Signal, encoding: Encoding, headers: Mapping[bytes, bytes], receive: Receive
+        self,
+        signal: Signal,
+        encoding: Encoding,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        *,
+        whole: bool,
     ) -> bytes:
         """Take a request; return the body of the answer."""
         compression = self._compression(headers)
@@ -164,36 +158,36 @@ class HttpServer:
         if declared is not None and int(declared) > size_max:
             raise TooLargeError(size_max)
         with self._settings.budget.reservation() as reservation:
-            if declared is not None:
-                reservation.grow_to(int(declared))
-            body = await self._read(receive, reservation)
-
-            def work() -> Pending:
-                inflated = inflate_within(compression, body, size_max, reservation)
-                return self._intake.begin(
-                    signal, inflated, json=encoding is Encoding.JSON, transport=TRANSPORT
-                )
-
-            if not compression and len(body) <= INLINE_BYTES_MAX:
-                pending = work()
+            expected = int(declared) if declared is not None else 0
+            reservation.expect(0, expected)
+            if whole:
+                body = (await receive())["body"]
+                if len(body) > size_max:
+                    raise TooLargeError(size_max)
+                reservation.expect(len(body), len(body))
             else:
-                pending = await self._in_thread(self._workers, work)
-            if pending.waits:
-                taken = await self._in_thread(self._waiters, pending.finish)
-            else:
-                taken = pending.finish()
+                body = await self._read(receive, reservation, expected)
+            request = Body(signal, body, compression, encoding is Encoding.JSON, reservation)
+            taken = await self._taken(request)
             return export_reply(signal, encoding, rejected=taken.rejected, message=taken.message)
 
-    async def _in_thread(self, threads: WorkerPool, work: Callable[[], T]) -> T:
-        """Run `work` in a thread. It is finished also when nobody waits for it: the reservation is its own."""
-        future = asyncio.get_running_loop().run_in_executor(threads, work)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait((future,))
-            raise
+    async def _taken(self, request: Body) -> Taken:
+        """Have `request` taken. It is finished also when nobody waits for it: the reservation is its own."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Taken | Exception] = loop.create_future()
+        self._work.take(loop, request, future.set_result)
+        if not future.done():
+            try:
+                await asyncio.shield(future)
+            except asyncio.CancelledError:
+                await asyncio.wait((future,))
+                raise
+        outcome = future.result()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    async def _read(self, receive: Receive, reservation: Reservation) -> bytes:
+    async def _read(self, receive: Receive, reservation: Reservation, expected: int) -> bytes:
         """Read the body, within size, time and budget."""
         size_max = self._config.max_request_body_size
         pieces: list[bytes] = []
@@ -208,7 +202,7 @@ class HttpServer:
                     size += len(piece)
                     if size > size_max:
                         raise TooLargeError(size_max)
-                    reservation.grow_to(size)
+                    reservation.expect(size, max(size, expected))
                     pieces.append(piece)
                     if not event.get("more_body", False):
                         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -10,7 +10,7 @@ from collector.model.errors import PermanentError, RetryableError, TelemetryErro
 from collector.model.signal import Signal
 from collector.pipeline.fanout import Handover, handing_over
 from collector.receivers.otlp.repeats import Repeats, Unfinished, fingerprint
-from collector.wire.scan import ScanLimits, Scanned, scan_json, scan_protobuf
+from collector.wire.scan import ScanLimits, Scanned, scan_in_order, scan_json, scan_protobuf
 
 if TYPE_CHECKING:
     from collector.pipeline.component import Consumer, Settings
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # How long a request on which we failed is remembered. Clients give up much sooner.
 _FAILURE_WINDOW_S: Final = 600.0
 _KEY_SIZE: Final = 12  # of a fingerprint, as queues keep it
+
+TRANSPORTS: Final = ("grpc", "http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,16 @@ class Taken:
 class Pending:
     """A request that is in the queues, and not yet as safe as its answer will say.
 
-    `waits`: `finish` may take its time, so that a thread that must not wait leaves it to another.
+    `waits`: `finish` may take its time, so that a thread that must not wait leaves it to another. `waits_long`: not
+    only for the disk.
     """
 
-    __slots__ = ("_finish", "waits")
+    __slots__ = ("_finish", "waits", "waits_long")
 
-    def __init__(self, finish: Callable[[], Taken], *, waits: bool) -> None:
+    def __init__(self, finish: Callable[[], Taken], *, waits: bool, waits_long: bool) -> None:
         self._finish = finish
         self.waits = waits
+        self.waits_long = waits_long
 
     def finish(self) -> Taken:
         """Wait until it may be acknowledged. Raises as `Intake.take` does."""
@@ -69,6 +73,17 @@ class Intake:
         self._settings = settings
         self._consumers = consumers
         self._name = str(settings.id)
+        # Bound once: to look a counter up by its labels costs more than to count.
+        meters = settings.meters
+        self._bytes = {name: meters.receiver_bytes.labels(self._name, name) for name in TRANSPORTS}
+        self._succeeded = {
+            name: meters.receiver_requests.labels(self._name, name, "success") for name in TRANSPORTS
+        }
+        self._items = {
+            (signal, name): meters.receiver_accepted[signal].labels(self._name, name)
+            for signal in consumers
+            for name in TRANSPORTS
+        }
         self._past_ns = round(config.time_window.past * 1e9)
         self._future_ns = round(config.time_window.future * 1e9)
         clock, window_s = settings.clock, float(config.duplicate_window)
@@ -102,21 +117,32 @@ class Intake:
         """
         return self.begin(signal, body, json=json, transport=transport).finish()
 
-    def begin(self, signal: Signal, body: bytes, *, json: bool, transport: str) -> Pending:
-        """The same up to the point where the request is in the queues. Never waits."""
+    def glance(self, signal: Signal, body: bytes) -> Scanned | None:
+        """Scan `body` if that is a matter of microseconds; None if not, or if it is not in order."""
+        return scan_in_order(signal, body, self._limits())
+
+    def begin(
+        self, signal: Signal, body: bytes, *, json: bool, transport: str, scanned: Scanned | None = None
+    ) -> Pending:
+        """The same up to the point where the request is in the queues. Never waits. `scanned`: of a `glance`."""
         meters = self._settings.meters
-        meters.receiver_bytes.labels(self._name, transport).inc(len(body))
+        self._bytes[transport].inc(len(body))
         key = None
         if self._accepted is not None:
             key = fingerprint(signal, body)
             if self._accepted.known(key):
-                return Pending(lambda: self._duplicate(signal, transport), waits=False)
+                return Pending(lambda: self._duplicate(signal, transport), waits=False, waits_long=False)
             if (first := self._unfinished.find(key)) is not None:
                 # The client has not waited for the answer to the first: this one waits for the same.
-                return Pending(lambda: self._repeat(signal, transport, key, first), waits=True)
+                return Pending(
+                    lambda: self._repeat(signal, transport, key, first),
+                    waits=True,
+                    waits_long=first.waits_long,
+                )
         items = 0
         try:
-            scanned = (scan_json if json else scan_protobuf)(signal, body, self._limits())
+            if scanned is None:
+                scanned = (scan_json if json else scan_protobuf)(signal, body, self._limits())
             items = scanned.telemetry.items
             with handing_over(key[:_KEY_SIZE] if key else b"") as handover:
                 if items:
@@ -132,6 +158,7 @@ class Intake:
         return Pending(
             lambda: self._finish(signal, transport, key if items else None, handover, scanned),
             waits=handover.waits,
+            waits_long=handover.waits_long,
         )
 
     def _finish(
@@ -181,8 +208,8 @@ class Intake:
 
     def _count(self, signal: Signal, transport: str, scanned: Scanned) -> None:
         meters = self._settings.meters
-        meters.receiver_requests.labels(self._name, transport, "success").inc()
-        meters.receiver_accepted[signal].labels(self._name, transport).inc(scanned.telemetry.items)
+        self._succeeded[transport].inc()
+        self._items[signal, transport].inc(scanned.telemetry.items)
         for reason, count in scanned.rejected.items():
             meters.receiver_rejected.labels(self._name, signal.value, reason).inc(count)
         for rule, count in scanned.normalised.items():
@@ -190,7 +217,7 @@ class Intake:
 
     def _duplicate(self, signal: Signal, transport: str) -> Taken:
         meters = self._settings.meters
-        meters.receiver_requests.labels(self._name, transport, "success").inc()
+        self._succeeded[transport].inc()
         meters.receiver_duplicates.labels(self._name, signal.value).inc()
         return Taken(0, "the identical request was accepted a moment ago; it was not taken twice")
 

@@ -62,7 +62,7 @@ class OtlpReceiver:
         protocols = self._config.protocols
         try:
             if protocols.grpc is not None:
-                from collector.receivers.otlp.grpc_server import GrpcServer  # grpcio takes 20 MB
+                from collector.receivers.otlp.grpc_server import GrpcServer
 
                 self._grpc = GrpcServer(self._settings, protocols.grpc, intake)
                 self.endpoints["grpc"] = self._grpc.start(before.grpc)
@@ -80,11 +80,11 @@ class OtlpReceiver:
         """Stop listening, and let what runs end. Both protocols at once."""
         grpc, self._grpc = self._grpc, None
         http, self._http = self._http, None
-        stopped = grpc.stop(DRAIN_S) if grpc is not None else None
+        until = self._settings.clock.monotonic() + DRAIN_S
+        if grpc is not None:
+            grpc.leave(DRAIN_S)
         if http is not None:
             http.stop(DRAIN_S)
-        if stopped is not None:
-            stopped.wait()
         if grpc is not None:
-            grpc.close()
+            grpc.stop(max(0.0, until - self._settings.clock.monotonic()))
         self.endpoints.clear()

@@ -1,4 +1,4 @@
-"""Threads that work on requests: an `Executor` whose threads are supervised, as grpcio and asyncio want one."""
+"""Threads that work on requests: an `Executor` whose threads are supervised."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class WorkerPool(Executor):
     """At most `workers` threads, each started when work finds no idle one. Work beyond that waits in line.
 
-    The line has no bound of its own: a waiting call is a few hundred bytes (its body has not been read), and
+    The line has no bound of its own: the bodies that wait in it are within the byte budget, and
     their number is bounded by connections times streams.
     """
 

@@ -105,6 +105,7 @@ class Step:
 
     waits = True
     repeated = False
+    waits_long = False
 
     def __init__(self, name: str, done: list[str], *, fails: bool = False) -> None:
         self.name, self.done, self.fails = name, done, fails

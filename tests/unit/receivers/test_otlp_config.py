@@ -13,12 +13,9 @@ from collector.receivers import otlp
 from collector.receivers.otlp.config import (
     GrpcConfig,
     HttpConfig,
-    KeepaliveConfig,
-    KeepaliveServerConfig,
     OtlpReceiverConfig,
     ProtocolsConfig,
 )
-from collector.receivers.otlp.grpc_server import _options
 from tests.unit.config.reading import good
 
 
@@ -87,20 +84,3 @@ def test_paths_must_differ() -> None:
 def test_response_headers_must_be_headers(name: str, value: str) -> None:
     """A line break in a header would be a second header."""
     assert findings(HttpConfig(response_headers={name: value}))[0][0] == "response_headers"
-
-
-def test_keepalive_becomes_channel_arguments() -> None:
-    """Otelcol's keys, gRPC core's names; what is unset stays gRPC's own default, never."""
-    server = KeepaliveServerConfig(max_connection_age=Duration(30.0), max_connection_age_grace=Duration(5.0))
-    options = dict(_options(GrpcConfig(keepalive=KeepaliveConfig(server_parameters=server))))
-    assert options["grpc.max_connection_age_ms"] == 30_000
-    assert options["grpc.max_connection_age_grace_ms"] == 5_000
-    assert options["grpc.keepalive_time_ms"] == 7_200_000
-    assert options["grpc.http2.min_recv_ping_interval_without_data_ms"] == 300_000
-    assert "grpc.max_connection_idle_ms" not in options
-
-
-def test_max_concurrent_streams_of_zero_is_unlimited() -> None:
-    """As in otelcol."""
-    assert "grpc.max_concurrent_streams" not in dict(_options(GrpcConfig(max_concurrent_streams=0)))
-    assert dict(_options(GrpcConfig()))["grpc.max_concurrent_streams"] == 100

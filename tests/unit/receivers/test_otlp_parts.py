@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import threading
 import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from collector.model.errors import RetryableError
-from collector.model.signal import OPENTELEMETRY, Signal
+from collector.model.signal import Signal
 from collector.pipeline.admission import ByteBudget
-from collector.receivers.otlp.bodies import inflate_within, sniff_encoding
-from collector.receivers.otlp.deadlines import Deadlines
+from collector.receivers.otlp.bodies import inflate_within, inflated_at_once
 from collector.receivers.otlp.http_routes import Routes
 from collector.receivers.otlp.repeats import Repeats, fingerprint
-from collector.wire.errors import TooLargeError
-from tests.support.components import make_house
+from collector.wire.errors import MalformedError, TooLargeError
 from tests.support.fake_clock import FakeClock
-from tests.support.otlp import request
 
 PATHS = {signal: signal.http_path for signal in Signal}
 
@@ -73,19 +67,32 @@ def test_routes_say_that_profiles_are_not_supported(path: str) -> None:
     assert routes().why_not(path).startswith("profiles are not supported")
 
 
-@given(st.sampled_from(OPENTELEMETRY), st.integers(0, 5), st.integers(1, 2**62))
-def test_sniff_encoding_tells_compressed_from_plain(signal: Signal, items: int, time: int) -> None:
-    """No OTLP request looks compressed, and what is compressed does."""
-    plain = request(signal, time, items).SerializeToString()
-    assert sniff_encoding(plain) == ""
-    for level in range(10):
-        assert sniff_encoding(zlib.compress(plain, level)) == "deflate"
-        assert sniff_encoding(gzip.compress(plain, level)) == "gzip"
+def test_inflated_at_once_takes_what_stays_small() -> None:
+    """A bomb, a coding that cannot be told to stop and a long body are left to a worker."""
+    plain = b"x" * 1000
+    with ByteBudget(1 << 30).reservation() as reservation:
+        assert inflated_at_once("gzip", gzip.compress(plain), 1000, reservation) == plain
+        assert reservation.size >= 1000
+        assert inflated_at_once("gzip", gzip.compress(plain), 999, reservation) is None
+        assert inflated_at_once("zstd", b"anything", 1000, reservation) is None
+        assert inflated_at_once("gzip", bytes(20_000), 100_000, reservation) is None
+        with pytest.raises(MalformedError):
+            inflated_at_once("gzip", b"\x1f\x8bnot gzip", 1000, reservation)
 
 
-def test_sniff_encoding_of_nothing_is_none() -> None:
-    """An empty message is an empty request."""
-    assert sniff_encoding(b"") == ""
+def test_reservation_follows_what_has_arrived() -> None:
+    """Who announces much and sends nothing holds little; who cannot fit is told before sending."""
+    budget = ByteBudget(10_000_000)
+    with budget.reservation() as first, budget.reservation() as second:
+        first.expect(0, 9_000_000)
+        assert first.size < 100_000
+        second.expect(1_000_000, 9_000_000)
+        assert 1_000_000 <= second.size <= 5_000_000
+        with pytest.raises(RetryableError):
+            first.expect(10, 9_000_000)
+        second.expect(9_000_000, 9_000_000)
+        assert second.size == 9_000_000
+    assert budget.used == 0
 
 
 def test_inflate_within_reserves_what_comes_out() -> None:
@@ -150,30 +157,3 @@ def test_repeats_remember_a_bounded_number() -> None:
 def test_fingerprint_tells_signals_apart() -> None:
     """An empty request of one signal is not that of another."""
     assert len({fingerprint(signal, b"") for signal in Signal}) == len(Signal)
-
-
-def test_deadlines_act_when_a_block_takes_too_long() -> None:
-    """Not before, and not for a block that has ended."""
-    clock = FakeClock()
-    house = make_house("otlp", "receiver")
-    deadlines = Deadlines(clock, 10.0)
-    deadlines.start(house.settings.spawn, "deadlines")
-    cut = threading.Event()
-    never = threading.Event()
-    with deadlines.within(never.set):
-        clock.advance(9.0)
-    with deadlines.within(cut.set):
-        clock.advance(10.5)
-        assert cut.wait(20)
-    assert not never.is_set()
-    deadlines.stop()
-    assert not house.threads[0].is_alive()
-
-
-def test_deadlines_of_zero_are_none() -> None:
-    """0 turns the timeout off: not even a thread is needed."""
-    house = make_house("otlp", "receiver")
-    deadlines = Deadlines(FakeClock(), 0.0)
-    deadlines.start(house.settings.spawn, "deadlines")
-    deadlines.stop()
-    assert house.threads == []

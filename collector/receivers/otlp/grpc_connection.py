@@ -1,0 +1,361 @@
+"""One connection of the gRPC port: what HTTP/2 says, put to the calls it is about; and everything with a clock.
+
+All of it runs on the event loop. A call that is complete when it arrives, as most are, is answered in the same turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from collector.receivers.otlp.config import GrpcConfig
+from collector.wire.http2.connection import Connection, Event, Limits, Stream
+from collector.wire.http2.frames import ErrorCode
+
+# A client that has said nothing of HTTP/2 by then does not speak it.
+_GREETING_S: Final = 10.0
+# How long a client may leave what we send unread.
+_WRITE_S: Final = 30.0
+# A closing connection lets its peer read for so long.
+_LINGER_S: Final = 2.0
+_DISCARD_MAX: Final = 8 * 1024 * 1024
+# gRPC's own servers forgive two pings too many (grpc/grpc, doc/keepalive.md), and allow clients without calls one in
+# two hours.
+_PING_STRIKES: Final = 2
+_PING_WITHOUT_CALLS_S: Final = 7200.0
+_FORGIVE_EVERY_S: Final = 60.0
+_UNLIMITED_STREAMS: Final = 100_000
+_HTTP_1: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC")
+_WRONG_PROTOCOL: Final = (
+    b"this port speaks gRPC (HTTP/2); send OTLP/HTTP to the HTTP endpoint (default port 4318)\n"
+)
+
+
+class Call(Protocol):
+    """What is done with one call."""
+
+    timeout_s: float  # how long it may take to arrive, by its own words
+
+    def received(self) -> None:
+        """More of it has arrived, or its end: see `Stream`."""
+        ...
+
+    def expired(self) -> None:
+        """It has not arrived in time."""
+        ...
+
+    def gone(self) -> None:
+        """The client has given it up, or the connection has ended."""
+        ...
+
+
+@dataclass(slots=True)
+class Peers:
+    """The connections of one listener, and what they have in common."""
+
+    config: GrpcConfig
+    accept: Callable[[GrpcConnection, Stream], Call]
+    open: set[GrpcConnection]
+    stopping: bool = False
+
+
+class GrpcConnection(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, peers: Peers, loop: asyncio.AbstractEventLoop) -> None:
+        self._peers = peers
+        self._config = peers.config
+        self.loop = loop
+        streams_max = self._config.max_concurrent_streams or _UNLIMITED_STREAMS
+        self.http2 = Connection(Limits(streams_max=streams_max))
+        self._transport: asyncio.Transport | None = None
+        self._calls: dict[Stream, Call] = {}
+        self._arriving: dict[
+            Stream, float
+        ] = {}  # calls that are not complete, and until when they have to be
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._opened_at = self._heard_at = self.idle_since = loop.time()
+        self._pinged_at: float | None = None  # by us, without an answer yet
+        self._last_ping_at = float("-inf")  # by the client
+        self._strikes = 0
+        self._forgiven_at = self._opened_at
+        self._unread_since: float | None = None
+        self._leave_at: float | None = None  # after a GOAWAY
+        self._blocked_since: float | None = None  # an answer waits for a window
+        self._busy = False  # within `data_received`
+        self._ending = False  # the last was said; what arrives is not looked at
+        self._discarded = 0
+
+    # --- asyncio.Protocol -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection if there is room, or make room by closing the one that idles longest."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError(f"{transport!r} cannot be written to")
+        self._transport = transport
+        peers = self._peers
+        if peers.stopping or (len(peers.open) >= self._config.connections_max and not _evict_idlest(peers)):
+            transport.abort()
+            return
+        peers.open.add(self)
+        self.flush()
+        self._arm(self._opened_at + _GREETING_S)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed HTTP/2, and do at once what can be done at once."""
+        if self._ending:
+            self._discard(data)
+            return
+        self._heard_at = self.loop.time()
+        http2 = self.http2
+        if not http2.greeted and data[:4] in _HTTP_1:
+            self._answer_http1()
+            return
+        self._busy = True
+        for event, stream in http2.receive(data):
+            if stream is None:
+                self._on_connection(event)
+            elif event is Event.RESET:
+                self._forget(stream, gone=True)
+            else:
+                self._on_call(event, stream)
+        self._busy = False
+        self.flush()
+
+    def _on_call(self, event: Event, stream: Stream) -> None:
+        if event is Event.OPENED:
+            call = self._calls[stream] = self._peers.accept(self, stream)
+        else:
+            found = self._calls.get(stream)
+            if found is None:
+                return
+            call = found
+        call.received()
+        if stream.ended:
+            self._arriving.pop(stream, None)
+        elif stream in self._calls and stream not in self._arriving and self._config.read_timeout:
+            until = self._heard_at + min(self._config.read_timeout, call.timeout_s)
+            self._arriving[stream] = until
+            self._arm(until)
+
+    def _on_connection(self, event: Event) -> None:
+        if event is Event.PING:
+            self._on_ping()
+        elif event is Event.PONG:
+            self._pinged_at = None
+
+    def _on_ping(self) -> None:
+        policy = self._config.keepalive.enforcement_policy
+        calm = (
+            float(policy.min_time) if self._calls or policy.permit_without_stream else _PING_WITHOUT_CALLS_S
+        )
+        if self._heard_at - self._last_ping_at < calm:
+            self._strikes += 1
+            if self._strikes > _PING_STRIKES:
+                self.http2.close(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
+        self._last_ping_at = self._heard_at
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget everything."""
+        self._peers.open.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for stream in list(self._calls):
+            self._forget(stream, gone=True)
+
+    def pause_writing(self) -> None:
+        """The client does not read: nothing more is read from it either."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+        self._unread_since = self.loop.time()
+        self._arm(self._unread_since + _WRITE_S)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._unread_since = None
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    # --- for calls --------------------------------------------------------------------------------------
+
+    def finish(self, stream: Stream) -> None:
+        """The call has its answer, in `http2`: send it, and forget the call."""
+        self._forget(stream, gone=False)
+        self._strikes = 0
+        if not self._busy:
+            self.flush()
+
+    def _forget(self, stream: Stream, *, gone: bool) -> None:
+        call = self._calls.pop(stream, None)
+        self._arriving.pop(stream, None)
+        if not self._calls:
+            self.idle_since = self._heard_at
+            if self.http2.draining and not self._busy:
+                self.flush()
+        if gone and call is not None:
+            call.gone()
+
+    def flush(self) -> None:
+        """Send what is to be sent; end what is over."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        output = self.http2.take_output()
+        if output:
+            transport.write(output)
+        if self.http2.blocked and self._blocked_since is None:
+            self._blocked_since = self.loop.time()
+            self._arm(self._blocked_since + _WRITE_S)
+        if self.http2.closed or (self.http2.draining and not self._calls and not self.http2.blocked):
+            self._close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._calls)
+
+    # --- the end ----------------------------------------------------------------------------------------
+
+    def drain(self, grace_s: float | None = None) -> None:
+        """Say GOAWAY, and close when the calls are through, or after `grace_s`."""
+        if self.http2.draining or self.http2.closed:
+            return
+        self.http2.drain()
+        if grace_s is not None:
+            self._leave_at = self.loop.time() + grace_s
+            self._arm(self._leave_at)
+        self.flush()
+
+    def _close(self) -> None:
+        """Close so that the client can read what it was sent last: first our side, then, a moment later, all."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self._peers.open.discard(self)
+        self._ending = True
+        for stream in list(self._calls):
+            self._forget(stream, gone=True)
+        try:
+            transport.write_eof()
+        except (OSError, NotImplementedError):  # the client has closed already; TLS has no half
+            transport.close()
+            return
+        self._leave_at = self.loop.time() + _LINGER_S
+        self._arm(self._leave_at)
+
+    def _discard(self, data: bytes) -> None:
+        self._discarded += len(data)
+        if self._discarded > _DISCARD_MAX:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once, without a word."""
+        self._peers.open.discard(self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _answer_http1(self) -> None:
+        head = b"HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+        if self._transport is not None:
+            self._transport.write(
+                head + b"content-length: %d\r\n\r\n" % len(_WRONG_PROTOCOL) + _WRONG_PROTOCOL
+            )
+        self._close()
+
+    # --- time -------------------------------------------------------------------------------------------
+
+    def _arm(self, at: float) -> None:
+        """Look around at loop time `at`, or before."""
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self.loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self.loop.time()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._is_over(now):
+            self.abort()
+            return
+        for stream, until in list(self._arriving.items()):
+            if until <= now and (call := self._calls.get(stream)) is not None:
+                call.expired()
+        if now - self._forgiven_at >= _FORGIVE_EVERY_S:
+            self._forgiven_at = now
+            self.http2.forgive()
+        self._age(now)
+        self._keep_alive(now)
+        self.flush()
+        if not transport.is_closing():
+            self._arm(max(now + 0.01, self._next_look(now)))
+
+    def _is_over(self, now: float) -> bool:
+        if not self.http2.greeted:
+            return now >= self._opened_at + _GREETING_S
+        if self._unread_since is not None and now >= self._unread_since + _WRITE_S:
+            return True
+        if self._leave_at is not None and now >= self._leave_at:
+            return True
+        if not self.http2.blocked:
+            self._blocked_since = None
+        elif self._blocked_since is not None and now >= self._blocked_since + _WRITE_S:
+            return True
+        timeout_s = self._config.keepalive.server_parameters.timeout
+        return self._pinged_at is not None and now >= self._pinged_at + timeout_s
+
+    def _age(self, now: float) -> None:
+        server = self._config.keepalive.server_parameters
+        old = server.max_connection_age is not None and now >= self._opened_at + server.max_connection_age
+        idle = (
+            server.max_connection_idle is not None
+            and not self._calls
+            and now >= self.idle_since + server.max_connection_idle
+        )
+        if old or idle:
+            self.drain(server.max_connection_age_grace if old else None)
+
+    def _keep_alive(self, now: float) -> None:
+        if self._pinged_at is not None and self._heard_at > self._pinged_at:
+            self._pinged_at = None
+        if self._pinged_at is None and now >= self._heard_at + self._config.keepalive.server_parameters.time:
+            self._pinged_at = now
+            self.http2.ping()
+
+    def _next_look(self, now: float) -> float:
+        server = self._config.keepalive.server_parameters
+        times = [self._forgiven_at + _FORGIVE_EVERY_S, *self._arriving.values()]
+        if self._blocked_since is not None:
+            times.append(self._blocked_since + _WRITE_S)
+        if self._unread_since is not None:
+            times.append(self._unread_since + _WRITE_S)
+        if self._leave_at is not None:
+            times.append(self._leave_at)
+        if server.max_connection_age is not None and not self.http2.draining:
+            times.append(self._opened_at + server.max_connection_age)
+        if server.max_connection_idle is not None and not self._calls:
+            times.append(self.idle_since + server.max_connection_idle)
+        if self._pinged_at is not None:
+            times.append(self._pinged_at + server.timeout)
+        else:
+            times.append(self._heard_at + server.time)
+        return min(times)
+
+
+def _evict_idlest(peers: Peers) -> bool:
+    """Ask the connection without calls that has been so for longest to leave: its client makes a new one."""
+    idle = [connection for connection in peers.open if not connection.busy]
+    if not idle:
+        return False
+    victim = min(idle, key=lambda connection: connection.idle_since)
+    victim.drain()
+    peers.open.discard(victim)
+    return True

@@ -1,0 +1,525 @@
+"""The server's side of one HTTP/2 connection, without a socket: bytes in, events and bytes out (RFC 9113).
+
+Everything that a client may do costs it something here. Sizes and numbers have bounds; what a client sends beyond its
+calls (resets, pings, settings, empty frames, refused calls) is counted against the calls that it lets us answer, and
+when that is out of all proportion the connection ends with ENHANCE_YOUR_CALM. Nothing depends on how the bytes are cut.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from collector.wire.http2 import frames
+from collector.wire.http2.frames import ErrorCode
+from collector.wire.http2.headers import BlockError, BlockReader, Fields
+
+# Fields of a request, as RFC 9113 counts them (section 6.5.2): gRPC metadata is limited to 8 KiB by default.
+HEADER_LIST_MAX: Final = 16 * 1024
+# A block may come in pieces, of which an attacker could send ever more (CVE-2024-27316).
+_BLOCK_BYTES_MAX: Final = 2 * HEADER_LIST_MAX
+_BLOCK_FRAMES_MAX: Final = 16
+# What a client may send of all calls together before it is told that it was read. It is told at half of it.
+_CONNECTION_WINDOW: Final = 8 * 1024 * 1024
+# Frames beyond the ordinary that a client has free. An answered call gives some back.
+_NUISANCE_MAX: Final = 2000
+_NUISANCE_PER_CALL: Final = 16
+_NUISANCE_OF_REFUSED: Final = 8
+# Answers that a client leaves in our memory because its windows are shut.
+_UNSENT_MAX: Final = 1024 * 1024
+
+
+class Event(enum.Enum):
+    """What `receive` tells."""
+
+    OPENED = enum.auto()  # a call: its header is there
+    DATA = enum.auto()  # more of it, or its end
+    RESET = enum.auto()  # the client has given it up
+    PING = enum.auto()  # the client has pinged; it has its answer
+    PONG = enum.auto()  # the client has answered our ping
+    CLOSED = enum.auto()  # the connection is over: send what is left, and close
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a client may take of one connection."""
+
+    streams_max: int = 100
+    stream_window: int = 256 * 1024  # what may be sent of one call before the server has looked at it
+
+
+class Stream:
+    """One call. `chunks` is what has arrived and was not taken yet."""
+
+    __slots__ = (
+        "answered",
+        "chunks",
+        "ended",
+        "ending",
+        "fields",
+        "id",
+        "owner",
+        "send_window",
+        "unsent",
+        "window",
+    )
+
+    def __init__(self, stream_id: int, fields: Fields, window: int, send_window: int) -> None:
+        self.id = stream_id
+        self.fields = fields
+        self.chunks: list[bytes] = []
+        self.window = window
+        self.send_window = send_window
+        self.ended = False  # by the client
+        self.answered = False  # by the server: nothing more may be sent
+        self.unsent = b""  # data that waits for a window
+        self.ending: bytes | None = None  # the trailers' block behind it
+        self.owner: object = None  # whatever the caller knows it by
+
+
+class Http2Error(Exception):
+    """The client has broken the connection."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Connection:
+    """Feed `receive`, send what `take_output` gives, until there is a CLOSED event."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.streams: dict[int, Stream] = {}  # not ended by both sides yet
+        self.closed = False
+        self.draining = False
+        self.greeted = False  # the preface has arrived
+        self._output: list[bytes] = []
+        self._events: list[tuple[Event, Stream | None]] = []
+        self._rest = b""  # an incomplete frame
+        self._begun = False  # the first frame, which has to be SETTINGS, has arrived
+        self._data_left = 0  # of the DATA frame that is being read
+        self._data_of: Stream | None = None
+        self._data_ends = False
+        self._block: list[bytes] | None = None  # a header block that is not complete
+        self._block_of = 0
+        self._block_ends = False
+        self._reader = BlockReader(HEADER_LIST_MAX)
+        self._last_stream = 0
+        self._window = _CONNECTION_WINDOW
+        self._send_window = frames.WINDOW_DEFAULT
+        self._stream_send_window = frames.WINDOW_DEFAULT
+        self._unsent_size = 0
+        self._nuisance = 0
+        self._output.append(
+            frames.settings(
+                {
+                    frames.MAX_CONCURRENT_STREAMS: limits.streams_max,
+                    frames.INITIAL_WINDOW_SIZE: limits.stream_window,
+                    frames.MAX_HEADER_LIST_SIZE: HEADER_LIST_MAX,
+                }
+            )
+            + frames.window_update(0, _CONNECTION_WINDOW - frames.WINDOW_DEFAULT)
+        )
+
+    # --- in ---------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[tuple[Event, Stream | None]]:
+        """Take what has arrived. Raises nothing: a connection error is a CLOSED event, and a GOAWAY to send."""
+        if self.closed:
+            return []
+        events = self._events = []
+        try:
+            self._parse(self._rest + data if self._rest else data)
+        except Http2Error as error:
+            self.close(error.code, str(error))
+        return events
+
+    def _parse(self, data: bytes) -> None:
+        at, end = 0, len(data)
+        if not self.greeted:
+            if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
+                raise Http2Error(ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2")
+            if end < len(frames.PREFACE):
+                self._rest = data
+                return
+            self.greeted = True
+            at = len(frames.PREFACE)
+        unpack = frames.HEAD.unpack_from
+        while True:
+            if self._data_left:
+                size = min(self._data_left, end - at)
+                if size:
+                    self._take_data(data[at : at + size] if size < end else data, self._data_left - size)
+                    at += size
+                if self._data_left:
+                    break
+            if end - at < frames.HEAD_SIZE:
+                break
+            high, low, kind, flags, stream_id = unpack(data, at)
+            size = high << 8 | low
+            if size > frames.FRAME_SIZE_MAX:
+                raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
+            if not self._begun:
+                if kind != frames.SETTINGS or flags & frames.ACK:
+                    raise Http2Error(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+                self._begun = True
+            stream_id &= frames.WINDOW_MAX  # the first bit is reserved
+            if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block_of):
+                raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
+            if kind == frames.DATA and not flags & frames.PADDED:
+                at += frames.HEAD_SIZE
+                self._begin_data(stream_id, size, bool(flags & frames.END_STREAM))
+                continue
+            if end - at < frames.HEAD_SIZE + size:
+                break
+            at += frames.HEAD_SIZE
+            payload = data[at : at + size]
+            at += size
+            self._frame(kind, flags, stream_id, payload)
+        self._rest = data[at:] if at < end else b""
+
+    def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if kind == frames.HEADERS:
+            self._on_headers(flags, stream_id, payload)
+        elif kind == frames.CONTINUATION:
+            self._on_continuation(flags, payload)
+        elif kind == frames.WINDOW_UPDATE:
+            self._on_window_update(stream_id, payload)
+        elif kind == frames.SETTINGS:
+            self._on_settings(flags, stream_id, payload)
+        elif kind == frames.PING:
+            self._on_ping(flags, stream_id, payload)
+        elif kind == frames.RST_STREAM:
+            self._on_rst_stream(stream_id, payload)
+        elif kind == frames.DATA:
+            content = _unpadded(payload)
+            self._begin_data(stream_id, len(payload), bool(flags & frames.END_STREAM))
+            self._take_data(content, 0)
+        elif kind == frames.PUSH_PROMISE:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a client cannot push")
+        else:  # GOAWAY, PRIORITY, and what nobody knows (section 4.1): ignored
+            self._annoy(1)
+
+    # --- DATA
+
+    def _begin_data(self, stream_id: int, size: int, ends: bool) -> None:
+        self._window -= size
+        if self._window < 0:
+            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more than the connection's window")
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.ended:
+            if stream is None and (not stream_id & 1 or stream_id > self._last_stream):
+                raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"DATA on stream {stream_id}, which is idle")
+            if stream is not None:
+                raise Http2Error(ErrorCode.STREAM_CLOSED, f"DATA behind the end of stream {stream_id}")
+            self._annoy(1)  # of a call that was refused or given up; some of it was under way
+        else:
+            stream.window -= size
+            if stream.window < 0:
+                raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"more than the window of stream {stream_id}")
+            if size < 64:
+                self._annoy(1)
+        self._data_of, self._data_left, self._data_ends = stream, size, ends
+        if not size:
+            self._take_data(b"", 0)
+
+    def _take_data(self, chunk: bytes, left: int) -> None:
+        stream = self._data_of
+        self._data_left = left
+        if self._window < _CONNECTION_WINDOW // 2:
+            self._output.append(frames.window_update(0, _CONNECTION_WINDOW - self._window))
+            self._window = _CONNECTION_WINDOW
+        if stream is None or stream.id not in self.streams:
+            return  # nobody wants it any more
+        if chunk:
+            stream.chunks.append(chunk)
+        if not left and self._data_ends:
+            stream.ended = True
+        elif not chunk:
+            return
+        events = self._events
+        if (
+            not events
+            or events[-1][1] is not stream
+            or (events[-1][0] is not Event.DATA and events[-1][0] is not Event.OPENED)
+        ):
+            events.append((Event.DATA, stream))
+        if stream.ended:
+            self._forget_if_over(stream)
+
+    # --- HEADERS
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if not stream_id & 1:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}")
+        if flags & frames.PADDED:
+            payload = _unpadded(payload)
+        if flags & frames.PRIORITIZED:
+            if len(payload) < 5:
+                raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "HEADERS without its priority")
+            payload = payload[5:]
+        ends = bool(flags & frames.END_STREAM)
+        if flags & frames.END_HEADERS:
+            self._on_block(stream_id, payload, ends)
+        else:
+            self._block, self._block_of, self._block_ends = [payload], stream_id, ends
+
+    def _on_continuation(self, flags: int, payload: bytes) -> None:
+        if self._block is None:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
+        self._block.append(payload)
+        if len(self._block) > _BLOCK_FRAMES_MAX or sum(map(len, self._block)) > _BLOCK_BYTES_MAX:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end")
+        if flags & frames.END_HEADERS:
+            block, self._block = b"".join(self._block), None
+            self._on_block(self._block_of, block, self._block_ends)
+
+    def _on_block(self, stream_id: int, block: bytes, ends: bool) -> None:
+        try:
+            fields = self._reader.read(block)
+        except BlockError as error:
+            code = ErrorCode.ENHANCE_YOUR_CALM if error.too_large else ErrorCode.COMPRESSION_ERROR
+            raise Http2Error(code, str(error)) from None
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            self._on_trailers(stream, ends)
+            return
+        if stream_id <= self._last_stream:
+            self._annoy(_NUISANCE_OF_REFUSED)  # the end of a call that was refused or given up
+            return
+        self._last_stream = stream_id
+        if self.draining:
+            self._annoy(1)
+            return  # the GOAWAY has told that it will not be looked at
+        if len(self.streams) >= self._limits.streams_max:
+            self._annoy(_NUISANCE_OF_REFUSED)
+            self._output.append(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
+            return
+        stream = Stream(stream_id, fields, self._limits.stream_window, self._stream_send_window)
+        stream.ended = ends
+        self.streams[stream_id] = stream
+        self._annoy(1)
+        self._events.append((Event.OPENED, stream))
+
+    def _on_trailers(self, stream: Stream, ends: bool) -> None:
+        if stream.ended:
+            raise Http2Error(ErrorCode.STREAM_CLOSED, f"HEADERS behind the end of stream {stream.id}")
+        if not ends:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"a second header on stream {stream.id}")
+        stream.ended = True
+        self._events.append((Event.DATA, stream))
+        self._forget_if_over(stream)
+
+    # --- the others
+
+    def _on_rst_stream(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"RST_STREAM of {len(payload)} bytes")
+        if not stream_id or stream_id > self._last_stream:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which is idle")
+        self._annoy(_NUISANCE_OF_REFUSED)
+        stream = self.streams.pop(stream_id, None)
+        if stream is not None:
+            self._unsent_size -= len(stream.unsent)
+            self._events.append((Event.RESET, stream))
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._annoy(1)
+        if stream_id:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "SETTINGS of a stream")
+        if flags & frames.ACK:
+            if payload:
+                raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of settings with settings")
+            return
+        if len(payload) % 6:
+            raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS of {len(payload)} bytes")
+        self._annoy(len(payload) // 60)
+        for at in range(0, len(payload), 6):
+            key = int.from_bytes(payload[at : at + 2], "big")
+            value = int.from_bytes(payload[at + 2 : at + 6], "big")
+            if key == frames.INITIAL_WINDOW_SIZE:
+                self._set_stream_send_window(value)
+            elif key == frames.MAX_FRAME_SIZE:
+                if not frames.FRAME_SIZE_MAX <= value < 1 << 24:
+                    raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE {value}")
+            elif key == frames.ENABLE_PUSH and value > 1:
+                raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH {value}")
+        self._output.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._send_unsent()
+
+    def _set_stream_send_window(self, value: int) -> None:
+        if value > frames.WINDOW_MAX:
+            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {value}")
+        change = value - self._stream_send_window
+        self._stream_send_window = value
+        for stream in self.streams.values():
+            stream.send_window += change  # section 6.9.2: may become negative
+            if stream.send_window > frames.WINDOW_MAX:
+                raise Http2Error(
+                    ErrorCode.FLOW_CONTROL_ERROR, f"the window of stream {stream.id} is too large"
+                )
+
+    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "PING of a stream")
+        if len(payload) != 8:
+            raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"PING of {len(payload)} bytes")
+        self._annoy(1)
+        if flags & frames.ACK:
+            self._events.append((Event.PONG, None))
+            return
+        self._output.append(frames.frame(frames.PING, frames.ACK, 0, payload))
+        self._events.append((Event.PING, None))
+
+    def _on_window_update(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {len(payload)} bytes")
+        self._annoy(1)
+        increment = int.from_bytes(payload, "big") & frames.WINDOW_MAX
+        if not increment:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE by nothing")
+        if not stream_id:
+            self._send_window += increment
+            if self._send_window > frames.WINDOW_MAX:
+                raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
+        elif (stream := self.streams.get(stream_id)) is not None:
+            stream.send_window += increment
+            if stream.send_window > frames.WINDOW_MAX:
+                raise Http2Error(
+                    ErrorCode.FLOW_CONTROL_ERROR, f"the window of stream {stream_id} is too large"
+                )
+        elif stream_id > self._last_stream:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on stream {stream_id}, which is idle")
+        if self._unsent_size:
+            self._send_unsent()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether an answer waits for the client to open a window."""
+        return self._unsent_size > 0
+
+    def forgive(self) -> None:
+        """Half of what was too much is forgotten: for a caller with a clock, once a minute."""
+        self._nuisance //= 2
+
+    def _annoy(self, weight: int) -> None:
+        self._nuisance += weight
+        if self._nuisance > _NUISANCE_MAX:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that are no calls")
+
+    # --- out --------------------------------------------------------------------------------------------
+
+    def take_output(self) -> bytes:
+        """Return what is to be sent now."""
+        output = self._output
+        if not output:
+            return b""
+        self._output = []
+        return output[0] if len(output) == 1 else b"".join(output)
+
+    def allow(self, stream: Stream, size: int) -> None:
+        """Let the client send `size` bytes more of this call than it has sent."""
+        increment = min(size, frames.WINDOW_MAX) - stream.window
+        if increment > 0 and not stream.ended and stream.id in self.streams:
+            stream.window += increment
+            self._output.append(frames.window_update(stream.id, increment))
+
+    def respond(self, stream: Stream, block: bytes, data: bytes = b"") -> None:
+        """Begin the answer: the header, and perhaps data. More may follow."""
+        if stream.id not in self.streams or stream.answered:
+            return
+        self._output.append(frames.frame(frames.HEADERS, frames.END_HEADERS, stream.id, block))
+        self.send(stream, data)
+
+    def send(self, stream: Stream, data: bytes) -> None:
+        """Send data, as the client's windows allow."""
+        if not data or stream.id not in self.streams or stream.answered:
+            return
+        if not stream.unsent and len(data) <= min(
+            stream.send_window, self._send_window, frames.FRAME_SIZE_MAX
+        ):
+            stream.send_window -= len(data)
+            self._send_window -= len(data)
+            self._output.append(frames.frame(frames.DATA, 0, stream.id, data))
+            return
+        stream.unsent += data
+        self._unsent_size += len(data)
+        if self._unsent_size > _UNSENT_MAX:
+            self.close(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
+            return
+        self._send_unsent_of(stream)
+
+    def end(self, stream: Stream, block: bytes) -> None:
+        """End the answer with a header block: the trailers, or the whole of it. A call that still sends is cut off."""
+        if stream.id not in self.streams or stream.answered:
+            return
+        stream.answered = True
+        if self._nuisance:
+            self._nuisance = max(0, self._nuisance - _NUISANCE_PER_CALL)
+        if stream.unsent:
+            stream.ending = block
+        else:
+            self._end(stream, block)
+
+    def _end(self, stream: Stream, block: bytes) -> None:
+        flags = frames.END_HEADERS | frames.END_STREAM
+        self._output.append(frames.frame(frames.HEADERS, flags, stream.id, block))
+        if not stream.ended:  # section 8.1: the answer is complete, and the rest of the request not wanted
+            self._output.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
+        del self.streams[stream.id]
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        """Give the call up without an answer."""
+        if self.streams.pop(stream.id, None) is not None:
+            self._unsent_size -= len(stream.unsent)
+            self._output.append(frames.rst_stream(stream.id, code))
+
+    def _forget_if_over(self, stream: Stream) -> None:
+        if stream.answered and not stream.unsent:
+            self.streams.pop(stream.id, None)
+
+    def _send_unsent(self) -> None:
+        if self._unsent_size:
+            for stream in [stream for stream in self.streams.values() if stream.unsent]:
+                self._send_unsent_of(stream)
+
+    def _send_unsent_of(self, stream: Stream) -> None:
+        while stream.unsent:
+            size = min(len(stream.unsent), stream.send_window, self._send_window, frames.FRAME_SIZE_MAX)
+            if size <= 0:
+                return
+            self._output.append(frames.frame(frames.DATA, 0, stream.id, stream.unsent[:size]))
+            stream.unsent = stream.unsent[size:]
+            stream.send_window -= size
+            self._send_window -= size
+            self._unsent_size -= size
+        if stream.ending is not None:
+            self._end(stream, stream.ending)
+
+    def ping(self) -> None:
+        """Ask whether the client is there."""
+        self._output.append(frames.frame(frames.PING, 0, 0, b"collectr"))
+
+    def drain(self) -> None:
+        """Take no new calls, and say so. Those that run go on."""
+        if not self.draining and not self.closed:
+            self.draining = True
+            self._output.append(frames.goaway(self._last_stream, ErrorCode.NO_ERROR))
+
+    def close(self, code: ErrorCode, why: str = "") -> None:
+        """End the connection: nothing that arrives counts any more."""
+        if not self.closed:
+            self.closed = True
+            self.streams.clear()
+            self._rest = b""
+            self._output.append(frames.goaway(self._last_stream, code, why.encode(errors="replace")[:200]))
+            self._events.append((Event.CLOSED, None))
+
+
+def _unpadded(payload: bytes) -> bytes:
+    """Without the padding (section 6.1)."""
+    if not payload or payload[0] >= len(payload):
+        raise Http2Error(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
+    return payload[1 : len(payload) - payload[0]]
