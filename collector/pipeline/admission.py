@@ -9,9 +9,12 @@ from typing import Final
 
 from collector.model.errors import RetryableError
 
-# What a request holds beyond what has arrived of it.
+# How much more than what has arrived of it a request may hold.
 _AHEAD: Final = 4
-_AHEAD_BYTES: Final = 64 * 1024
+# Requests up to this size have a quarter of the budget beside it for themselves: one that inflates to all there is
+# keeps no ordinary one out.
+_SMALL_BYTES: Final = 64 * 1024
+_SMALL_SHARE: Final = 4
 
 
 class ByteBudget:
@@ -22,13 +25,14 @@ class ByteBudget:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._used = 0
+        self._small = 0
+        self._large = 0
         self._lock = threading.Lock()
 
     @property
     def used(self) -> int:
         """Bytes reserved now."""
-        return self._used
+        return self._small + self._large
 
     def reserve(self, size: int, held: int = 0) -> None:
         """Reserve `size` bytes, for a request that holds `held` already.
@@ -38,25 +42,36 @@ class ByteBudget:
                 nothing else is, or it could never be.
         """
         with self._lock:
-            if self._used > held and self._used + size > self.limit:
-                raise self._refusal(size)
-            self._used += size
+            self.check(size, held)
+            total = held + size
+            if total <= _SMALL_BYTES:
+                self._small += size
+            elif held <= _SMALL_BYTES:
+                self._small -= held
+                self._large += total
+            else:
+                self._large += size
 
     def check(self, size: int, held: int = 0) -> None:
         """Raise as `reserve` would, and reserve nothing."""
-        if self._used > held and self._used - held + size > self.limit:
-            raise self._refusal(size)
-
-    def _refusal(self, size: int) -> RetryableError:
-        return RetryableError(
-            f"{self._used} of {self.limit} bytes are in work; {size} more do not fit now",
-            reason="in_flight_bytes",
-        )
+        total = held + size
+        if total <= _SMALL_BYTES:
+            short = self._small + size > max(self.limit // _SMALL_SHARE, _SMALL_BYTES)
+        else:
+            short = self._large + (total if held <= _SMALL_BYTES else size) > self.limit
+        if short and self.used > held:
+            raise RetryableError(
+                f"{self.used} of {self.limit} bytes are in work; {size} more do not fit now",
+                reason="in_flight_bytes",
+            )
 
     def release(self, size: int) -> None:
-        """Give back what was reserved."""
+        """Give back what one request holds: all of it."""
         with self._lock:
-            self._used -= size
+            if size <= _SMALL_BYTES:
+                self._small -= size
+            else:
+                self._large -= size
 
     def open_reservation(self) -> Reservation:
         """A reservation that grows with a request. Whoever opens it releases it."""
@@ -107,7 +122,7 @@ class Reservation:
         """
         if size > self.size:
             self._budget.check(size, held=self.size)
-            self.grow_to(min(size, received * _AHEAD + _AHEAD_BYTES))
+            self.grow_to(min(size, received * _AHEAD))
 
     def release(self) -> None:
         """Give everything back. Safe twice."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import disks, kills, outages, poison, refusals, reloads, sdk, soak
+from tests.faults import attacks, disks, kills, outages, poison, refusals, reloads, sdk, soak
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -20,6 +20,6 @@ SHORT: dict[str, Fault] = {
     **reloads.FAULTS,
     **sdk.FAULTS,
 }
-FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY}
+FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY, **attacks.FAULTS}
 # Played only when asked for by name.
 NAMED: dict[str, Fault] = {**FAULTS, **soak.LONG_ONLY}

@@ -27,6 +27,7 @@ from tests.support.components import make_house
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.support.otlp import request
+from tests.support.raw_http import RawHttp
 from tests.support.raw_http2 import GOAWAY, RawHttp2
 from tests.support.receiver import Running, receiver_config, running_receiver
 
@@ -256,6 +257,14 @@ def test_grpc_ages_connections_without_losing_a_call() -> None:
                         number += 1
                 assert watched.goaway is not None
         assert len(running.consumers[Signal.LOGS].taken) == number
+
+
+def test_grpc_tells_an_http1_client_where_it_is(running: Running) -> None:
+    """OTLP/HTTP at the gRPC port gets an answer that names the other one."""
+    with RawHttp.to(running.grpc) as client:
+        reply = client.request("POST", "/v1/logs", {"Content-Type": "application/json"}, b"{}")
+    assert reply.status == 505
+    assert b"4318" in reply.body
 
 
 def test_grpc_limits_streams_per_connection() -> None:

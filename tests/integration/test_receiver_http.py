@@ -142,7 +142,8 @@ def test_http_forgets_a_client_that_vanishes() -> None:
         budget = running.house.settings.budget
         with RawHttp.to(running.http) as client:
             client.send_request("POST", "/v1/logs", {**PROTOBUF, "Content-Length": "100000"})
-            eventually(lambda: budget.used > 0)
+            client.send(b"x" * 10_000)
+            eventually(lambda: budget.used >= 10_000)
         eventually(lambda: budget.used == 0)
         counted = running.house.sample(
             "collector_receiver_rejected_requests_total",

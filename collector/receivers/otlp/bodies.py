@@ -32,7 +32,8 @@ def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reser
         return inflated.finish()
     for start in range(0, len(body), _PIECE_BYTES):
         inflated.feed(body[start : start + _PIECE_BYTES])
-        reservation.grow_to(len(body) + inflated.size)
+        # Pieces are there twice while they are put together.
+        reservation.grow_to(len(body) + inflated.size * (2 if start else 1))
     return inflated.finish()
 
 

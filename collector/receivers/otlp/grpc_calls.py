@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TRANSPORT: Final = "grpc"
 _NEVER: Final = float("inf")
+# A client may always send so much ahead: what arrives is counted as it does.
+_WINDOW_MIN: Final = 64 * 1024
 
 
 class Desk:
@@ -118,7 +120,8 @@ class ExportCall:
             if stream.ended:
                 self._complete()
             elif self._expected - self._size > stream.window:
-                self._connection.http2.allow(stream, self._reservation.size - self._size)
+                ahead = max(self._reservation.size - self._size, _WINDOW_MIN)
+                self._connection.http2.allow(stream, ahead)
         except TelemetryError as error:
             self._fail(error)
 

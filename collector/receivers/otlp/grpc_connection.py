@@ -101,7 +101,7 @@ class GrpcConnection(asyncio.Protocol):
             transport.abort()
             return
         peers.open.add(self)
-        self.flush()
+        # Our SETTINGS wait for the client's first bytes: one that speaks HTTP/1.1 shall understand its answer.
         self._arm(self._opened_at + _GREETING_S)
 
     def data_received(self, data: bytes) -> None:
