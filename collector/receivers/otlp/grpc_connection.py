@@ -20,6 +20,8 @@ _GREETING_S: Final = 10.0
 _WRITE_S: Final = 30.0
 # A closing connection lets its peer read for so long.
 _LINGER_S: Final = 2.0
+# How long a client may take to answer that it has read our GOAWAY.
+_FAREWELL_S: Final = 1.0
 _DISCARD_MAX: Final = 8 * 1024 * 1024
 # gRPC's own servers forgive two pings too many (grpc/grpc, doc/keepalive.md), and allow clients without calls one in
 # two hours.
@@ -84,6 +86,7 @@ class GrpcConnection(asyncio.Protocol):
         self._forgiven_at = self._opened_at
         self._unread_since: float | None = None
         self._leave_at: float | None = None  # after a GOAWAY
+        self._farewell_at = 0.0  # no new calls after that, once it is leaving
         self._blocked_since: float | None = None  # an answer waits for a window
         self._busy = False  # within `data_received`
         self._ending = False  # the last was said; what arrives is not looked at
@@ -97,12 +100,14 @@ class GrpcConnection(asyncio.Protocol):
             raise TypeError(f"{transport!r} cannot be written to")
         self._transport = transport
         peers = self._peers
-        if peers.stopping or (len(peers.open) >= self._config.connections_max and not _evict_idlest(peers)):
+        if len(peers.open) >= self._config.connections_max and not _evict_idlest(peers):
             transport.abort()
             return
         peers.open.add(self)
         # Our SETTINGS wait for the client's first bytes: one that speaks HTTP/1.1 shall understand its answer.
         self._arm(self._opened_at + _GREETING_S)
+        if peers.stopping:  # it was on its way: what it brings already is taken
+            self.drain()
 
     def data_received(self, data: bytes) -> None:
         """Feed HTTP/2, and do at once what can be done at once."""
@@ -222,9 +227,11 @@ class GrpcConnection(asyncio.Protocol):
 
     def drain(self, grace_s: float | None = None) -> None:
         """Say GOAWAY, and close when the calls are through, or after `grace_s`."""
-        if self.http2.draining or self.http2.closed:
+        if self.http2.leaving or self.http2.closed:
             return
         self.http2.drain()
+        self._farewell_at = self.loop.time() + _FAREWELL_S
+        self._arm(self._farewell_at)
         if grace_s is not None:
             self._leave_at = self.loop.time() + grace_s
             self._arm(self._leave_at)
@@ -292,6 +299,8 @@ class GrpcConnection(asyncio.Protocol):
         if now - self._forgiven_at >= _FORGIVE_EVERY_S:
             self._forgiven_at = now
             self.http2.forgive()
+        if self.http2.leaving and now >= self._farewell_at:
+            self.http2.drain_now()
         self._age(now)
         self._keep_alive(now)
         self.flush()
@@ -339,7 +348,9 @@ class GrpcConnection(asyncio.Protocol):
             times.append(self._unread_since + _WRITE_S)
         if self._leave_at is not None:
             times.append(self._leave_at)
-        if server.max_connection_age is not None and not self.http2.draining:
+        if self.http2.leaving and not self.http2.draining:
+            times.append(self._farewell_at)
+        if server.max_connection_age is not None and not self.http2.leaving:
             times.append(self._opened_at + server.max_connection_age)
         if server.max_connection_idle is not None and not self._calls:
             times.append(self.idle_since + server.max_connection_idle)

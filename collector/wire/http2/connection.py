@@ -26,6 +26,9 @@ _CONNECTION_WINDOW: Final = 8 * 1024 * 1024
 _NUISANCE_MAX: Final = 2000
 _NUISANCE_PER_CALL: Final = 16
 _NUISANCE_OF_REFUSED: Final = 8
+# Ours tell by these 8 bytes what they ask.
+_ALIVE: Final = b"collectr"
+_LEAVING: Final = b"goawayed"
 # Answers that a client leaves in our memory because its windows are shut.
 _UNSENT_MAX: Final = 1024 * 1024
 
@@ -93,7 +96,8 @@ class Connection:
         self._limits = limits
         self.streams: dict[int, Stream] = {}  # not ended by both sides yet
         self.closed = False
-        self.draining = False
+        self.leaving = False  # the client was told to make no new calls; those on their way are still taken
+        self.draining = False  # the last call is known
         self.greeted = False  # the preface has arrived
         self._output: list[bytes] = []
         self._events: list[tuple[Event, Stream | None]] = []
@@ -369,6 +373,8 @@ class Connection:
         self._annoy(1)
         if flags & frames.ACK:
             self._events.append((Event.PONG, None))
+            if self.leaving and payload == _LEAVING:
+                self.drain_now()
             return
         self._output.append(frames.frame(frames.PING, frames.ACK, 0, payload))
         self._events.append((Event.PING, None))
@@ -500,12 +506,22 @@ class Connection:
 
     def ping(self) -> None:
         """Ask whether the client is there."""
-        self._output.append(frames.frame(frames.PING, 0, 0, b"collectr"))
+        self._output.append(frames.frame(frames.PING, 0, 0, _ALIVE))
 
     def drain(self) -> None:
+        """Ask the client to make no more calls. Those that run go on, and those that it made before it read this.
+
+        What it sends from the answer to the ping on is not taken (RFC 9113, section 6.8).
+        """
+        if not self.leaving and not self.closed:
+            self.leaving = True
+            self._output.append(frames.goaway(frames.WINDOW_MAX, ErrorCode.NO_ERROR))
+            self._output.append(frames.frame(frames.PING, 0, 0, _LEAVING))
+
+    def drain_now(self) -> None:
         """Take no new calls, and say so. Those that run go on."""
         if not self.draining and not self.closed:
-            self.draining = True
+            self.leaving = self.draining = True
             self._output.append(frames.goaway(self._last_stream, ErrorCode.NO_ERROR))
 
     def close(self, code: ErrorCode, why: str = "") -> None:

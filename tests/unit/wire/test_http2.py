@@ -88,15 +88,35 @@ def test_http2_announces_and_keeps_a_bound_on_streams() -> None:
 
 
 def test_http2_drains() -> None:
-    """GOAWAY names the last call that counts; those that run go on, later ones are not looked at."""
+    """A client is told to make no more calls; those on their way count until it has read that, later ones do not."""
     encoder = hpack.Encoder()
     play = started().feed([headers(encoder, 1)])
     play.connection.drain()
-    play.feed([headers(encoder, 3), frames.frame(frames.DATA, frames.END_STREAM, 1, b"late")])
-    [goaway] = [payload for kind, _, _, payload in play.frames() if kind == frames.GOAWAY]
-    assert goaway[:8] == b"\0\0\0\1\0\0\0\0"
+    sent = play.feed([b""]).frames()
+    assert [payload[:8] for kind, _, _, payload in sent if kind == frames.GOAWAY] == [
+        b"\x7f\xff\xff\xff\0\0\0\0"
+    ]
+    [ping] = [payload for kind, flags, _, payload in sent if kind == frames.PING and not flags & frames.ACK]
+    play.feed([headers(encoder, 3), frames.frame(frames.PING, frames.ACK, 0, ping)])
+    assert [payload[:8] for kind, _, _, payload in play.frames() if kind == frames.GOAWAY][-1] == (
+        b"\0\0\0\3\0\0\0\0"
+    )
+    play.feed([headers(encoder, 5), frames.frame(frames.DATA, frames.END_STREAM, 1, b"late")])
+    assert sorted(play.calls) == [1, 3]
+
+
+def test_http2_drains_without_an_answer() -> None:
+    """A client that does not answer the ping is told anyway, once, which call was the last."""
+    encoder = hpack.Encoder()
+    play = started().feed([headers(encoder, 1)])
+    play.connection.drain()
+    play.connection.drain_now()
+    play.connection.drain()
+    play.connection.drain_now()
+    play.feed([headers(encoder, 3)])
+    last = [payload[:4] for kind, _, _, payload in play.frames() if kind == frames.GOAWAY]
+    assert last == [b"\x7f\xff\xff\xff", b"\0\0\0\1"]
     assert sorted(play.calls) == [1]
-    assert play.calls[1]["data"] == b"late"
 
 
 ENCODED = hpack.Encoder().encode(REQUEST)
