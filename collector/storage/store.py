@@ -5,7 +5,7 @@ Every sentence here is a test in `tests/contract/test_store.py`, run against eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -228,6 +228,23 @@ class Store(Protocol):
 
         Raises:
             QueryError: the statement is wrong, writes, or takes longer than `timeout_s`.
+        """
+        ...
+
+    def stream(
+        self, sql: str, params: Mapping[str, Any], *, rows_at_once: int = 2000
+    ) -> AbstractContextManager[Iterator[tuple[Any, ...]]]:
+        """Run one statement that only reads, and give its rows as they are asked for: memory is `rows_at_once`.
+
+        Nothing else may be asked of an in-memory store meanwhile. Placeholders and errors as `query`.
+        """
+        ...
+
+    def exclusive(self, purpose: str) -> AbstractContextManager[bool]:
+        """Whether this process, of all that use this database, is the only one that works at `purpose` now.
+
+        False, at once, if another one does; the lock is given back at the end, whatever way that comes. It saves
+        work. What is written must be right without it too, since a connection can be lost in the middle.
         """
         ...
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
@@ -109,6 +110,54 @@ def run_query(
         QueryError: it is wrong, writes, or takes longer than `timeout_s`.
         psycopg.Error: the server went away.
     """
+    settings = _settings(schema, extension_schema, timeout_s)
+    try:
+        with connection.transaction(), _cursor(connection, statement) as cursor:
+            set_local(connection, settings)
+            cursor.execute(statement.encode(), params)
+            rows = cursor.fetchall() if rows_max is None else cursor.fetchmany(rows_max)
+            columns = tuple(column.name for column in cursor.description or ())
+    except psycopg.Error as error:
+        if _is_away(connection, error):
+            raise
+        if error.sqlstate == "57014" and timeout_s is not None:
+            raise QueryError(f"took longer than {timeout_s:g} s") from error
+        raise QueryError(str(error).strip()) from error
+    return Result(columns, rows)
+
+
+@contextmanager
+def stream_query(
+    connection: Connection,
+    schema: str,
+    extension_schema: str,
+    statement: str,
+    params: Mapping[str, Any],
+    rows_at_once: int,
+) -> Iterator[Iterator[Row]]:
+    """Give the rows of one SELECT as the caller asks for them, within a transaction that cannot write.
+
+    Raises:
+        QueryError: the statement is wrong.
+        psycopg.Error: the server went away.
+    """
+    with (
+        connection.transaction(),
+        connection.cursor(name="collector_stream", binary=True) as cursor,
+    ):
+        set_local(connection, _settings(schema, extension_schema, None))
+        try:
+            cursor.execute(statement.encode(), params)
+        except psycopg.Error as error:
+            if _is_away(connection, error):
+                raise
+            raise QueryError(str(error).strip()) from error
+        cursor.itersize = rows_at_once
+        yield iter(cursor)
+
+
+def _settings(schema: str, extension_schema: str, timeout_s: float | None) -> dict[str, str]:
+    """Server parameters of a transaction in which somebody asks something."""
     names = [schema, *([extension_schema] if extension_schema else []), "public"]
     settings = {
         "transaction_read_only": "on",
@@ -118,19 +167,11 @@ def run_query(
     }
     if timeout_s is not None:
         settings["statement_timeout"] = f"{max(1, round(timeout_s * 1000))}ms"
-    try:
-        with connection.transaction(), _cursor(connection, statement) as cursor:
-            set_local(connection, settings)
-            cursor.execute(statement.encode(), params)
-            rows = cursor.fetchall() if rows_max is None else cursor.fetchmany(rows_max)
-            columns = tuple(column.name for column in cursor.description or ())
-    except psycopg.Error as error:
-        if connection.broken or (error.sqlstate or "")[:2] in _AWAY - {"57"}:
-            raise
-        if error.sqlstate == "57014" and timeout_s is not None:
-            raise QueryError(f"took longer than {timeout_s:g} s") from error
-        raise QueryError(str(error).strip()) from error
-    return Result(columns, rows)
+    return settings
+
+
+def _is_away(connection: Connection, error: psycopg.Error) -> bool:
+    return connection.broken or (error.sqlstate or "")[:2] in _AWAY - {"57"}
 
 
 def _cursor(connection: Connection, statement: str) -> psycopg.Cursor[Any] | psycopg.ServerCursor[Any]:

@@ -25,7 +25,7 @@ from collector.storage.postgresql.check import check
 from collector.storage.postgresql.chunks import drop_chunks_before
 from collector.storage.postgresql.connections import Connection, Connections
 from collector.storage.postgresql.errors import classify
-from collector.storage.postgresql.names import compose
+from collector.storage.postgresql.names import compose, lock_key
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.partitions import (
     Partition,
@@ -274,6 +274,28 @@ class PostgresqlStore:
             return reading.run_query(
                 connection, self.options.schema, extension, sql, params, timeout_s, rows_max
             )
+
+    @contextlib.contextmanager
+    def stream(
+        self, sql: str, params: Mapping[str, Any], *, rows_at_once: int = 2000
+    ) -> Iterator[Iterator[tuple[Any, ...]]]:
+        """See `Store`."""
+        with self._session() as connection:
+            extension = self._usable(connection).edition.extension_schema
+            with reading.stream_query(
+                connection, self.options.schema, extension, sql, params, rows_at_once
+            ) as rows:
+                yield rows
+
+    @contextlib.contextmanager
+    def exclusive(self, purpose: str) -> Iterator[bool]:
+        """See `Store`. An advisory lock of a transaction, since a pooler may stand in between: it holds a connection."""
+        with self._session() as connection, connection.transaction():
+            writing.set_local(connection, {"idle_in_transaction_session_timeout": "0"})
+            [locked] = connection.execute(
+                "SELECT pg_try_advisory_xact_lock(%s)", (lock_key(self.options.schema, purpose),)
+            ).fetchone() or (False,)
+            yield bool(locked)
 
     def stats(self) -> list[TableStats]:
         """See `Store`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +105,28 @@ def limited(connection: sqlite3.Connection, expired: Callable[[], bool]) -> Iter
         yield
     finally:
         connection.set_progress_handler(None, 0)
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[bool]:
+    """Whether this process got the lock on `path`, which is made if it is not there and left where it is.
+
+    Raises:
+        RetryableError: the file cannot be made.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise RetryableError(f"lock {path}: {error.strerror}", reason="cannot_open") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)  # the lock with it
 
 
 def classified(error: sqlite3.Error | OverflowError, doing: str) -> RetryableError | PermanentError:

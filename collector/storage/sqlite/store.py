@@ -24,6 +24,7 @@ from collector.storage.sqlite import ledger, schema, statements, upkeep
 from collector.storage.sqlite.connection import (
     classified,
     connect,
+    file_lock,
     is_busy,
     limited,
     reading_only,
@@ -69,6 +70,7 @@ class SqliteStore:
         self._ready = False  # whether the writer's connection has seen a usable schema
         self._dimensions = DimensionWriter()
         self._evicted: Counter[Signal] = Counter()
+        self._purposes: dict[str, threading.Lock] = {}
 
     @classmethod
     def from_url(cls, url: str, *, clock: Clock | None = None) -> SqliteStore:
@@ -216,7 +218,7 @@ class SqliteStore:
     ) -> Result:
         """See `Store`."""
         if params is not None:
-            sql = _PLACEHOLDER.sub(lambda match: f":{match[1]}" if match[1] else "%", sql)
+            sql = _named(sql)
         deadline = None if timeout_s is None else self._clock.monotonic() + timeout_s
 
         def expired() -> bool:
@@ -238,6 +240,39 @@ class SqliteStore:
         if columns is None:
             raise QueryError("the statement is empty")
         return Result(tuple(column[0] for column in columns), rows)
+
+    @contextmanager
+    def stream(
+        self, sql: str, params: Mapping[str, Any], *, rows_at_once: int = 2000
+    ) -> Iterator[Iterator[tuple[Any, ...]]]:
+        """See `Store`."""
+        sql = _named(sql)
+        with self._reading("query") as connection, reading_only(connection):
+            try:
+                cursor = connection.execute(sql, params)
+            except (sqlite3.Error, sqlite3.Warning) as error:
+                if isinstance(error, sqlite3.OperationalError) and is_busy(error):
+                    raise
+                raise QueryError(str(error)) from error
+            with closing(cursor):
+                cursor.arraysize = rows_at_once
+                yield iter(cursor)
+
+    @contextmanager
+    def exclusive(self, purpose: str) -> Iterator[bool]:
+        """See `Store`. The lock is the operating system's, on a file beside the database: it ends with its process."""
+        lock = self._purposes.setdefault(purpose, threading.Lock())
+        if not lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            if self.path is None:
+                yield True
+                return
+            with file_lock(self.path.with_name(f"{self.path.name}-{purpose}.lock")) as locked:
+                yield locked
+        finally:
+            lock.release()
 
     def stats(self) -> list[TableStats]:
         """See `Store`."""
@@ -386,6 +421,11 @@ class SqliteStore:
             self._writer.close()
         self._writer = None
         self._ready = False
+
+
+def _named(sql: str) -> str:
+    """Write placeholders as SQLite does."""
+    return _PLACEHOLDER.sub(lambda match: f":{match[1]}" if match[1] else "%", sql)
 
 
 def _unusable(status: SchemaStatus) -> str:
