@@ -191,7 +191,9 @@ def spans(store: Store, *made: Span, **resource: Any) -> None:
     put(store, Signal.TRACES, spans_request("app", made, {**POD, **resource}))
 
 
-def request_span(number: int, seconds: float, *, at: int = 0, parent: str = "", **attributes: Any) -> Span:
+def request_span(
+    number: int, seconds: float, attributes: Mapping[str, Any] | None = None, *, at: int = 0, parent: str = ""
+) -> Span:
     start = START + at * SECOND
     return span(
         TRACE,
@@ -201,7 +203,7 @@ def request_span(number: int, seconds: float, *, at: int = 0, parent: str = "", 
         start + round(seconds * SECOND),
         parent=parent,
         kind=Span.SPAN_KIND_SERVER,
-        attrs=attributes,
+        attrs=attributes or {},
     )
 
 
@@ -216,7 +218,7 @@ def test_self_times_of_requests(store: Store) -> None:
     )  # fmt: skip
     called = request_span(4, 2, at=6, parent=f"{3:016x}")
     spans(store, inner, call)
-    spans(store, request_span(1, 10, **{"tenant.id": "a"}))
+    spans(store, request_span(1, 10, {"tenant.id": "a"}))
     spans(store, called, **{"k8s.pod.uid": "p2"})
     [one, other] = sorted(
         usage_of(store, cost_config(REQUEST_RULE % "self_time")).requests["requests"],
@@ -271,12 +273,12 @@ def test_tokens_and_quantities(store: Store) -> None:
     run = {"faas.name": "f", "faas.max_memory": 1024}
     spans(
         store,
-        request_span(1, 1, at=1, **call),
-        request_span(2, 1, at=2, **call),
-        request_span(3, 1, at=3, **paid),
-        request_span(4, 1, at=4, **{**call, "gen_ai.operation.name": "embeddings"}),
-        request_span(5, 0.0015, at=5, **run),
-        request_span(6, 0.5, at=6, **{**run, "faas.max_memory": "much"}),
+        request_span(1, 1, call, at=1),
+        request_span(2, 1, call, at=2),
+        request_span(3, 1, paid, at=3),
+        request_span(4, 1, {**call, "gen_ai.operation.name": "embeddings"}, at=4),
+        request_span(5, 0.0015, run, at=5),
+        request_span(6, 0.5, {**run, "faas.max_memory": "much"}, at=6),
     )
     reader = Reader(store, Dialect(store.dialect == "sqlite"), SystemClock(), None)
     usage, oddities = UsageReader(reader, cost_config(TOKENS)).read(PERIOD)
@@ -296,6 +298,6 @@ def test_tokens_and_quantities(store: Store) -> None:
 def test_too_many_groups_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory has a bound; the message says what to change."""
     monkeypatch.setattr("collector.accounting.spans._GROUPS_MAX", 2)
-    spans(store, *[request_span(n, 1, at=n, **{"tenant.id": str(n)}) for n in range(3)])
+    spans(store, *[request_span(n, 1, {"tenant.id": str(n)}, at=n) for n in range(3)])
     with pytest.raises(TooManyGroupsError, match=r"rule 'requests' .* group_by"):
         usage_of(store, cost_config(REQUEST_RULE % "self_time"))
