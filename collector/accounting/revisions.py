@@ -81,8 +81,10 @@ def correct(
         base = _tree([row for row in rows if not row.corrects_record_id])
         target = _tree(new.get(origin_id, ()))
         correction = _Correction(base, billing_period, recorded_unix_nano)
-        if not base:
-            written += correction.late(target)
+        if not base or _is_correction_of(base[()], billing_period):
+            # It came about after the window had closed, in the period that is open still.
+            late = {path: _billed(target[path], billing_period, recorded_unix_nano) for path in target}
+            written += _revised(base, late)
             continue
         if len(base) == 1 and len(target) > 1 and base[()].amounts == target[()].amounts:
             written += _divided(base[()], target)
@@ -91,15 +93,17 @@ def correct(
         for row in rows:
             if row.corrects_record_id:
                 (open_now if row.charge.billing_period == billing_period else before).append(row)
-        written += _revised(_tree(open_now), correction.tree(_trees(before), target))
+        # A revision is in the ids, and the billing period is not.
+        lowest = 1 + max((row.revision for row in before), default=-1)
+        written += _revised(_tree(open_now), correction.tree(_trees(before), target), lowest)
     return _ordered(written)
 
 
 # --- one origin -------------------------------------------------------------------------------------------------
 
 
-def _revised(old: Tree, new: Tree) -> Iterator[CostAttributionRecord]:
-    """Yield a new revision of what differs, from the coarsest level that does."""
+def _revised(old: Tree, new: Tree, lowest: int = 0) -> Iterator[CostAttributionRecord]:
+    """Yield a new revision, at least `lowest`, of what differs, from the coarsest level that does."""
     differing = [
         len(path)
         for path in {*old, *new}
@@ -107,7 +111,7 @@ def _revised(old: Tree, new: Tree) -> Iterator[CostAttributionRecord]:
     ]
     if not differing:
         return
-    revision = 1 + max((record.revision for record in old.values()), default=-1)
+    revision = max(lowest, 1 + max((record.revision for record in old.values()), default=-1))
     if not new:
         if len(old) > 1 or any(_amounts(old[()].amounts).values()):
             yield revised(replace(old[()], amounts=_zeros(old[()].amounts)), revision, b"")
@@ -128,7 +132,7 @@ def _divided(whole: CostAttributionRecord, target: Tree) -> Iterator[CostAttribu
     ids: dict[Path, bytes] = {(): whole.record_id}
     for path in sorted(target, key=lambda path: (len(path), path)):
         if path:
-            row = revised(replace(target[path], charge=whole.charge), target[path].revision, ids[path[:-1]])
+            row = revised(replace(target[path], charge=whole.charge), whole.revision, ids[path[:-1]])
             ids[path] = row.record_id
             yield row
 
@@ -140,14 +144,6 @@ class _Correction:
     base: Tree
     billing_period: Period
     recorded_unix_nano: int
-
-    def late(self, target: Tree) -> Iterator[CostAttributionRecord]:
-        """Yield what came about after the window had closed."""
-        ids: dict[Path, bytes] = {}
-        for path in sorted(target, key=lambda path: (len(path), path)):
-            row = revised(self._billed(target[path]), 0, ids[path[:-1]] if path else b"")
-            ids[path] = row.record_id
-            yield row
 
     def tree(self, corrections: Sequence[Tree], target: Tree) -> dict[Path, CostAttributionRecord]:
         """Return the differences between what holds, `base` with earlier corrections, and `target`."""
@@ -184,7 +180,11 @@ class _Correction:
         held: list[Amounts] = []
         for key, record in below.items():
             amounts = _sum([tree[key].amounts for tree in known if key in tree])
-            wanted[key] = replace(record, amounts=amounts)
+            wanted[key] = replace(
+                record,
+                amounts=amounts,
+                source=_source(amounts, *[tree[key] for tree in known if key in tree]),
+            )
             if len(key) == len(path) + 1:
                 held.append(amounts)
         rest = _difference(wanted[path].amounts, _sum(held))
@@ -199,7 +199,7 @@ class _Correction:
             amounts=amounts,
             allocated_method_id=UNALLOCATED,
             allocated_elements=(),
-            source=_source(like, wanted[path], amounts),
+            source=_source(amounts, like, wanted[path], *below.values()),
         )
 
     def _row(
@@ -214,21 +214,37 @@ class _Correction:
         if like is None:
             raise ValueError("a difference is of something")
         corrects = (first or self.base[()]).record_id
-        source = _source(like, first or like, difference)
-        return self._billed(replace(like, source=source, amounts=difference, corrects_record_id=corrects))
-
-    def _billed(self, record: CostAttributionRecord) -> CostAttributionRecord:
-        origin = self.base[()] if self.base else record
-        charge = replace(
-            origin.charge, charge_class=ChargeClass.CORRECTION, billing_period=self.billing_period
+        source = _source(difference, like, *[tree[path] for tree in known if path in tree])
+        billed = _billed(self.base[()], self.billing_period, self.recorded_unix_nano)
+        return replace(
+            like,
+            source=source,
+            amounts=difference,
+            charge=billed.charge,
+            corrects_record_id=corrects,
+            recorded_unix_nano=self.recorded_unix_nano,
         )
-        return replace(record, charge=charge, recorded_unix_nano=self.recorded_unix_nano)
 
 
-def _source(like: CostAttributionRecord, other: CostAttributionRecord, amounts: Amounts) -> CostSource:
+def _billed(
+    record: CostAttributionRecord, billing_period: Period, recorded_unix_nano: int
+) -> CostAttributionRecord:
+    """Return a record of a closed window as one of the period in which it came about."""
+    charge = replace(record.charge, charge_class=ChargeClass.CORRECTION, billing_period=billing_period)
+    return replace(record, charge=charge, recorded_unix_nano=recorded_unix_nano)
+
+
+def _is_correction_of(record: CostAttributionRecord, billing_period: Period) -> bool:
+    charge = record.charge
+    return charge.charge_class is ChargeClass.CORRECTION and charge.billing_period == billing_period
+
+
+def _source(amounts: Amounts, *records: CostAttributionRecord) -> CostSource:
+    """Return where amounts are from: as the first of `records` that has a price."""
     if not amounts.is_priced:
         return CostSource.UNPRICED
-    return like.source if like.source is not CostSource.UNPRICED else other.source
+    sources = (record.source for record in records if record.source is not CostSource.UNPRICED)
+    return next(sources, CostSource.PRICE_BOOK)
 
 
 # --- records and trees ------------------------------------------------------------------------------------------

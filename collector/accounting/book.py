@@ -1,0 +1,56 @@
+"""`Book`: the ledger in a store, read and written by one writer at a time.
+
+Whoever writes says which page he has read. If somebody has written meanwhile, nothing of it is stored, and he reads
+again: so what a writer replaces is what he has seen, even where a lock was lost. The page is the position of a queue
+that only this module knows, and is stored in the transaction of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from collector.cost.protobuf import encode_request
+from collector.cost.record import CostAttributionRecord, Level, Period
+from collector.model.signal import Signal
+from collector.storage.decode_costs import cost_records
+from collector.storage.encoding import payload_encoder
+from collector.storage.store import PositionError, Store
+
+_QUEUE: Final[UUID] = uuid5(NAMESPACE_URL, "collector:cost-ledger")
+
+
+class Book:
+    """The ledger in an open store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._encoder = payload_encoder(Signal.COSTS)
+
+    def page(self) -> int:
+        """How often it was written to: to be asked before reading what `write` shall replace."""
+        return self._store.position(_QUEUE) or 0
+
+    def read(self, period: Period) -> list[CostAttributionRecord]:
+        """Return every record whose charge period begins in `period`, of all levels, origins first."""
+        return cost_records(
+            self._store.read(
+                Signal.COSTS, start_unix_nano=period.start_unix_nano, end_unix_nano=period.end_unix_nano
+            )
+        )
+
+    def write(self, records: Sequence[CostAttributionRecord], page: int) -> bool:
+        """Store `records` in one transaction; False, and nothing is stored, if `page` is not the last one any more."""
+        encoded = self._encoder.encode([encode_request(records)])
+        try:
+            return self._store.write(encoded, queue_id=_QUEUE, start=page, end=page + 1)
+        except PositionError:
+            return False
+
+
+def leaves(records: Iterable[CostAttributionRecord]) -> Iterator[CostAttributionRecord]:
+    """Yield the records that have no parts among `records`: together they are everything once."""
+    listed = list(records)
+    divided = {record.parent_record_id for record in listed if record.level is not Level.ORIGIN}
+    yield from (record for record in listed if record.record_id not in divided)
