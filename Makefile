@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test faults soak fuzz check format bench clean
+.PHONY: help demo demo-cost run test faults soak fuzz check format bench clean
 help:
 	@echo "make demo    start the daemon, drive it with an instrumented app, show what was stored"
+	@echo "make demo-cost  the same with costs: attributed, exported as FOCUS, and added up to the last digit"
 	@echo "make run     start the daemon: OTLP on 127.0.0.1:4317 and :4318, SQLite"
 	@echo "make test    run the tests"
 	@echo "make faults  break things for real, at length, and count every item"
@@ -32,6 +33,9 @@ $(VENV)/check.stamp: pyproject.toml $(VENV)/test.stamp
 
 demo: $(VENV)/run.stamp
 	@$(BIN)/collector demo
+
+demo-cost: $(VENV)/run.stamp
+	@$(BIN)/collector cost demo
 
 run: $(VENV)/run.stamp
 	@$(BIN)/collector run

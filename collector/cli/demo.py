@@ -30,7 +30,7 @@ _READY_S: Final = 30.0
 # How long after the app's last export everything must be readable: the batch interval and a commit, with slack.
 _STORED_S: Final = 10.0
 # Items of each signal, counted in the tables people read.
-_COUNTS: Final = {
+COUNTS: Final = {
     "traces": "SELECT count(*) FROM spans",
     "metrics": "SELECT (SELECT count(*) FROM metrics) + (SELECT count(*) FROM histograms)"
     " + (SELECT count(*) FROM summaries)",
@@ -39,7 +39,9 @@ _COUNTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Ports:
+class Ports:
+    """Where the daemon listens."""
+
     grpc: int
     http: int
     admin: int
@@ -64,16 +66,16 @@ def command(seconds: float, data_dir: Path | None) -> None:
         raise click.ClickException(
             "the demo's app needs the OpenTelemetry SDK: pip install 'collector[demo]', or use `make demo`"
         )
-    directory = data_dir or _state_directory() / "demo"
+    directory = data_dir or state_directory() / "demo"
     database = directory / "collector.db"
     directory.mkdir(parents=True, exist_ok=True)
     for old in directory.glob("collector.db*"):  # the database of an earlier demo, and its journal
         old.unlink()
-    ports = _free_ports()
+    ports = free_ports()
     log = directory / "collector.log"
     with ExitStack() as stack:
-        daemon = _start_daemon(stack, database, ports, log)
-        _wait_until_ready(daemon, ports, log)
+        daemon = start_daemon(stack, database, ports, log)
+        wait_until_ready(daemon, ports, log)
         console.print(
             f"collector listens on 127.0.0.1:{ports.grpc} (gRPC) and 127.0.0.1:{ports.http} (HTTP), "
             f"stores in {database}",
@@ -83,12 +85,13 @@ def command(seconds: float, data_dir: Path | None) -> None:
         store = _open(stack, database)
         stored = _wait_until_stored(store, sent)
         complete = _show(console, store, database, sent, stored)
-        _stop(daemon)
+        stop(daemon)
     console.print(_how_to_go_on(database), highlight=False, soft_wrap=True)
     sys.exit(0 if complete else 1)
 
 
-def _state_directory() -> Path:
+def state_directory() -> Path:
+    """Where the daemon keeps its data by default."""
     from collector.config.sources import DATA_DIR, system
 
     surroundings = system()
@@ -98,9 +101,9 @@ def _state_directory() -> Path:
     return Path(directory)
 
 
-def _free_ports() -> _Ports:
+def free_ports() -> Ports:
     """The well-known ports where they are free, others where not."""
-    return _Ports(*(_free_port(wanted) for wanted in (4317, 4318, 13133)))
+    return Ports(*(_free_port(wanted) for wanted in (4317, 4318, 13133)))
 
 
 def _free_port(wanted: int) -> int:
@@ -113,7 +116,8 @@ def _free_port(wanted: int) -> int:
     raise click.ClickException("no port is free on 127.0.0.1")
 
 
-def _start_daemon(stack: ExitStack, database: Path, ports: _Ports, log: Path) -> subprocess.Popen[bytes]:
+def start_daemon(stack: ExitStack, database: Path, ports: Ports, log: Path) -> subprocess.Popen[bytes]:
+    """Start the collector on SQLite."""
     settings = {
         "receivers.otlp.protocols.grpc.endpoint": f"127.0.0.1:{ports.grpc}",
         "receivers.otlp.protocols.http.endpoint": f"127.0.0.1:{ports.http}",
@@ -125,11 +129,11 @@ def _start_daemon(stack: ExitStack, database: Path, ports: _Ports, log: Path) ->
     daemon = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "collector", "run", *sets], stdout=output, stderr=output
     )
-    stack.callback(_stop, daemon)
+    stack.callback(stop, daemon)
     return daemon
 
 
-def _stop(daemon: subprocess.Popen[bytes]) -> None:
+def stop(daemon: subprocess.Popen[bytes]) -> None:
     """Stop it as an operator would, and wait."""
     if daemon.poll() is None:
         daemon.send_signal(signal.SIGTERM)
@@ -140,7 +144,8 @@ def _stop(daemon: subprocess.Popen[bytes]) -> None:
         daemon.wait()
 
 
-def _wait_until_ready(daemon: subprocess.Popen[bytes], ports: _Ports, log: Path) -> None:
+def wait_until_ready(daemon: subprocess.Popen[bytes], ports: Ports, log: Path) -> None:
+    """Wait until it takes telemetry."""
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline and daemon.poll() is None:
         with suppress(OSError, urllib.error.URLError):
@@ -152,7 +157,7 @@ def _wait_until_ready(daemon: subprocess.Popen[bytes], ports: _Ports, log: Path)
     raise click.ClickException(f"the collector did not come up; its log says:\n{log.read_text()}")
 
 
-def _drive(console: Console, ports: _Ports, seconds: float) -> Mapping[str, int]:
+def _drive(console: Console, ports: Ports, seconds: float) -> Mapping[str, int]:
     """Run the app and return what it was told had arrived, by signal."""
     command_line = [
         *(sys.executable, "-m", "collector.demo.shop", "--seconds", str(seconds)),
@@ -182,7 +187,7 @@ def _wait_until_stored(store: Store, sent: Mapping[str, int]) -> Mapping[str, in
     """Count until it is all there, or for as long as it may take at most."""
     deadline = time.monotonic() + _STORED_S
     while True:
-        stored = {name: int(store.query(sql).rows[0][0]) for name, sql in _COUNTS.items()}
+        stored = {name: int(store.query(sql).rows[0][0]) for name, sql in COUNTS.items()}
         if stored == sent or time.monotonic() > deadline:
             return stored
         time.sleep(0.1)
@@ -216,20 +221,20 @@ def _show(
 
 def _how_to_go_on(database: Path) -> str:
     url = f"sqlite:///{database}"
-    program = _program()
+    called = program()
     # A text for people: nothing in it is run.
     return f"""
 How to go on
-  look around       {program} database query slowest-traces --connection-string {url}
-  ask with SQL      {program} database query --connection-string {url} \\
+  look around       {called} database query slowest-traces --connection-string {url}
+  ask with SQL      {called} database query --connection-string {url} \\
                       --sql "SELECT name, count(*) AS spans, avg(duration_ms) AS ms FROM spans GROUP BY name"
-  your own app      {program} run        then, in another terminal:
+  your own app      {called} run        then, in another terminal:
                       export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317
                       python your_app.py
   another database  config/examples/ and README.md"""  # noqa: S608
 
 
-def _program() -> str:
+def program() -> str:
     """How the person at the keyboard calls us: as found on PATH, or by the path it was called with."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":

@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "print-config": ("collector.cli.print_config", "Show the effective configuration, without secrets."),
     "components": ("collector.cli.components", "Show what can be configured, and every option."),
     "queue": ("collector.cli.queue", "Show what waits on disk and what was refused; retry or drop it."),
+    "cost": ("collector.cli.cost", "Attribute costs, import bills, report, export to FOCUS."),
     "database": ("collector.cli.database", "Create, migrate, test, query and clean the database."),
 }
 

@@ -66,7 +66,7 @@ def _points(data: MetricsData) -> int:
     )
 
 
-def _counting(exporter_type: type[Any], signal: str, tally: Tally) -> type[Any]:
+def counting(exporter_type: type[Any], signal: str, tally: Tally) -> type[Any]:
     """Return `exporter_type` with its exports counted."""
 
     class Counting(exporter_type):  # type: ignore[misc]
@@ -227,14 +227,14 @@ def run(grpc: str, http: str, seconds: float, seed: int) -> Tally:
     def exporters(protocol: str) -> dict[str, Any]:
         if protocol == "grpc":
             return {
-                "traces": _counting(GrpcSpanExporter, "traces", tally)(endpoint=grpc, insecure=True),
-                "metrics": _counting(GrpcMetricExporter, "metrics", tally)(endpoint=grpc, insecure=True),
-                "logs": _counting(GrpcLogExporter, "logs", tally)(endpoint=grpc, insecure=True),
+                "traces": counting(GrpcSpanExporter, "traces", tally)(endpoint=grpc, insecure=True),
+                "metrics": counting(GrpcMetricExporter, "metrics", tally)(endpoint=grpc, insecure=True),
+                "logs": counting(GrpcLogExporter, "logs", tally)(endpoint=grpc, insecure=True),
             }
         return {
-            "traces": _counting(HttpSpanExporter, "traces", tally)(endpoint=f"http://{http}/v1/traces"),
-            "metrics": _counting(HttpMetricExporter, "metrics", tally)(endpoint=f"http://{http}/v1/metrics"),
-            "logs": _counting(HttpLogExporter, "logs", tally)(endpoint=f"http://{http}/v1/logs"),
+            "traces": counting(HttpSpanExporter, "traces", tally)(endpoint=f"http://{http}/v1/traces"),
+            "metrics": counting(HttpMetricExporter, "metrics", tally)(endpoint=f"http://{http}/v1/metrics"),
+            "logs": counting(HttpLogExporter, "logs", tally)(endpoint=f"http://{http}/v1/logs"),
         }
 
     def pay(service: Service, body: dict[str, Any], span: trace.Span) -> tuple[int, dict[str, Any]]:

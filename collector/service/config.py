@@ -15,6 +15,7 @@ from collector.config.diagnostics import ConfigError, Place, Problem, did_you_me
 from collector.config.encode import encode
 from collector.config.load import Source
 from collector.config.tree import Entry, List, Map, Node, Scalar
+from collector.cost.config import CostConfig
 from collector.model.identity import ComponentID
 from collector.model.signal import Signal
 from collector.pipeline.component import (
@@ -87,6 +88,7 @@ class Config:
     extensions_started: tuple[ComponentID, ...]
     pipelines: Mapping[PipelineID, PipelineConfig]
     service: ServiceConfig
+    cost: CostConfig | None = None  # price book and rules, if there is a section cost
     warnings: tuple[Problem, ...] = ()
     names: tuple[str, ...] = ()  # of the files it was read from
 
@@ -148,6 +150,7 @@ class _Reader:
         body = entry.value if entry else None
         place = entry.key if entry else root.place
         service = decode(body, ServiceConfig, path="service", place=place, problems=self.problems)
+        cost = self.cost(root.entries.get("cost"))
         acks: dict[str, Ack | None] = {}
         if not isinstance(service, InvalidValue):
             acks = {key: pipeline.ack for key, pipeline in service.pipelines.items()}
@@ -165,6 +168,7 @@ class _Reader:
             extensions_started=tuple(reference.id for reference, _ in started),
             pipelines=pipelines,
             service=service,
+            cost=cost,
             warnings=tuple(problem for problem in self.problems if problem.severity == "warning"),
             names=names,
         )
@@ -172,6 +176,13 @@ class _Reader:
             self.error(str(conflict), self.pipeline_places[conflict.second], conflict.remedy)
         self.guarantees(config)
         return config
+
+    def cost(self, entry: Entry | None) -> CostConfig | None:
+        """Read the section cost."""
+        if entry is None:
+            return None
+        config = decode(entry.value, CostConfig, path="cost", place=entry.key, problems=self.problems)
+        return None if isinstance(config, InvalidValue) else config
 
     def guarantees(self, config: Config) -> None:
         """Check that queues are where they are said to be, and pipelines can promise what they shall."""
@@ -185,7 +196,7 @@ class _Reader:
 
     def top_level(self, root: Map) -> None:
         """Look for keys that are no section."""
-        known = (*_SECTIONS, "service")
+        known = (*_SECTIONS, "cost", "service")
         for key, entry in root.entries.items():
             if key == "connectors":
                 if not _is_empty(entry.value):
@@ -404,5 +415,7 @@ def as_data(config: Config, *, reveal: bool = False) -> dict[str, Any]:
         for section, entries in sections.items()
         if entries
     }
+    if config.cost is not None:
+        data["cost"] = encode(config.cost, reveal=reveal)
     data["service"] = encode(config.service, reveal=reveal)
     return data

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from collector.cli.configuration import configuration_options, load_or_exit
 
 if TYPE_CHECKING:
+    from collector.cost.config import CostConfig
     from collector.model.signal import Signal
     from collector.service.config import Config
     from collector.storage.store import Store
@@ -34,6 +35,7 @@ class Target:
     retention_s: Mapping[Signal | Table, float] | None  # None: nothing is configured
     secrets: tuple[str, ...] = ()
     backend: str | None = None  # what the user said that it is
+    cost: CostConfig | None = None  # the section cost of the configuration
 
     def open(self, *, creating: bool = False) -> None:
         """Connect, and see that it is what the user thinks it is, or (`creating`) what he wants to make of it.
@@ -213,6 +215,7 @@ def _of_config(config: Config, wanted: str | None, backend: str | None) -> Targe
         retention_s=entry.config.retention.ages_s(),
         secrets=_passwords_in(entry.config),
         backend=backend,
+        cost=config.cost,
     )
 
 

@@ -1,0 +1,109 @@
+"""Bills into the ledger: all of a file or nothing of it, and the same file twice is once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from collector.accounting.attribution import ConcurrentWriterError
+from collector.accounting.book import Book
+from collector.accounting.errors import AccountingError
+from collector.cost.cost_entry import read_cost_entries
+from collector.cost.focus.bill import Bill, Manifest
+from collector.cost.focus.read import read_focus
+from collector.cost.record import CostAttributionRecord, Period
+from collector.storage.store import Store
+
+FORMATS: Final = ("auto", "focus", "cur", "cost-entry")
+_ATTEMPTS: Final = 5
+_RECORDS_MAX: Final = 2_000_000
+
+
+class TooManyRecordsError(AccountingError):
+    """A bill is too large for one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file."""
+
+    manifest: Manifest
+    stored: int  # of the manifest's records; the rest was there
+    periods: tuple[Period, ...]  # charge periods, in order
+
+
+def import_bill(
+    store: Store, path: Path, *, kind: str = "auto", strict: bool = False, dry_run: bool = False
+) -> Imported:
+    """Read a bill and store its records in one transaction.
+
+    Raises:
+        BillError: the file is refused; it says why, with file and line.
+        TooManyRecordsError: it has more records than one transaction may.
+        ParquetUnavailableError: Parquet without pyarrow.
+        OSError: it cannot be read.
+    """
+    book = Book(store)
+    with path.open("rb") as stream:
+        bill = _read(kind, path, stream, strict=strict)
+        records: list[CostAttributionRecord] = []
+        for record in bill.records():
+            if len(records) >= _RECORDS_MAX:
+                raise TooManyRecordsError(
+                    f"{path} has more than {_RECORDS_MAX} records: split it by charge period"
+                )
+            records.append(record)
+    periods = tuple(sorted({record.charge.charge_period for record in records}))
+    for _ in range(_ATTEMPTS):
+        page = book.page()
+        known = _known(book, periods)
+        new = sorted(
+            (record for record in records if record.record_id not in known),
+            key=lambda record: (record.level, record.record_id),
+        )
+        if not new or dry_run or book.write(new, page):
+            return Imported(bill.manifest, len(new), periods)
+    raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")
+
+
+def _known(book: Book, periods: tuple[Period, ...]) -> set[bytes]:
+    """Return the ids of what is stored of some charge periods."""
+    known: set[bytes] = set()
+    for start in sorted({period.start_unix_nano for period in periods}):
+        known.update(record.record_id for record in book.read(Period(start, start + 1000)))
+    return known
+
+
+def _read(kind: str, path: Path, stream: BinaryIO, *, strict: bool) -> Bill:
+    match _kind(kind, path, stream):
+        case "cost-entry":
+            return read_cost_entries(stream, path.name, strict=strict)
+        case "cur":
+            from collector.cost.cur import read_cur
+
+            return read_cur(stream, path.name, strict=strict)
+        case _:
+            return read_focus(stream, path.name, strict=strict)
+
+
+def _kind(kind: str, path: Path, stream: BinaryIO) -> str:
+    """Tell formats apart by what a file begins with: JSON, the columns of a CUR, else FOCUS."""
+    if kind != "auto":
+        return kind
+    begin = stream.read(4096)
+    stream.seek(0)
+    if begin.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return "cost-entry"
+    header = begin.split(b"\n", 1)[0].lower()
+    parquet_cur = path.suffix == ".parquet" and b"line_item_" in _tail(stream)
+    return "cur" if b"line_item" in header or b"lineitem/" in header or parquet_cur else "focus"
+
+
+def _tail(stream: BinaryIO) -> bytes:
+    """Return the end of a file, where Parquet has its columns."""
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - 65_536))
+    tail = stream.read()
+    stream.seek(0)
+    return tail

@@ -1,0 +1,3 @@
+"""`collector cost`: see `group`."""
+
+from collector.cli.cost.group import command as command
