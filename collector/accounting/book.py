@@ -13,10 +13,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from collector.cost.protobuf import encode_request
 from collector.cost.record import CostAttributionRecord, Level, Period
+from collector.model.errors import RetryableError
 from collector.model.signal import Signal
 from collector.storage.decode_costs import cost_records
 from collector.storage.encoding import payload_encoder
-from collector.storage.store import PositionError, Store
+from collector.storage.store import Store
 
 _QUEUE: Final[UUID] = uuid5(NAMESPACE_URL, "collector:cost-ledger")
 
@@ -45,7 +46,9 @@ class Book:
         encoded = self._encoder.encode([encode_request(records)])
         try:
             return self._store.write(encoded, queue_id=_QUEUE, start=page, end=page + 1)
-        except PositionError:
+        except RetryableError as error:
+            if error.reason != "position":
+                raise
             return False
 
 

@@ -8,7 +8,7 @@ parts of an origin, which is their sum.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, BinaryIO, Final
 
@@ -209,6 +209,8 @@ class _Import:
                     manifest.file, line, f"more than {SPLIT_ORIGINS_MAX} split charges", rule="limit"
                 )
             split = self._splits[key] = _Split(record.parent_record_id, {})
+        if split.record_id == _unseen(record.origin_id):
+            split.record_id = record.parent_record_id  # another part may know it
         for field, column in AMOUNT_COLUMNS.items():
             amount = getattr(record.amounts, field)
             if amount is not None:
@@ -233,7 +235,7 @@ class _Import:
             if not split.is_written:
                 split.is_written = True
                 yield _origin(split, record.charge, record)
-            yield record
+            yield replace(record, parent_record_id=split.record_id)
         check_unchanged(self._stream, self._manifest)
 
     def _record(
@@ -302,7 +304,7 @@ def _ours(row: Row, charge: Charge, amounts: Amounts, reader: ChargeReader) -> C
     level = Level.ORIGIN if row.get(LEVEL) == "Origin" else Level.ALLOCATION
     if row.get(LEVEL) == "Request":
         # Its allocation is not in the file: it becomes a part of the origin itself.
-        ids["parent_record_id"] = identify("focus.origin", (ids["origin_id"],))
+        ids["parent_record_id"] = _unseen(ids["origin_id"])
     details = row.get("AllocatedMethodDetails")
     method = row.get("AllocatedMethodId") or ""
     return CostAttributionRecord(
@@ -317,6 +319,11 @@ def _ours(row: Row, charge: Charge, amounts: Amounts, reader: ChargeReader) -> C
         allocated_elements=reader.elements("AllocatedMethodDetails", details),
         rule_id=row.get(RULE) or "",
     )
+
+
+def _unseen(origin_id: bytes) -> bytes:
+    """What an origin is called of which the file has only parts of parts."""
+    return identify("focus.origin", (origin_id,))
 
 
 def _our_subject(row: Row, reader: ChargeReader) -> Subject:
