@@ -36,6 +36,7 @@ EXPORTERS: Final[Mapping[str, str]] = {
 }
 EXTENSIONS: Final[Mapping[str, str]] = {
     "file_storage": "collector.extensions.file_storage.factory",
+    "cost_attribution": "collector.extensions.cost_attribution.factory",
 }
 
 FactoryT = TypeVar("FactoryT")

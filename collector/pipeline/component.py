@@ -348,6 +348,18 @@ class ExporterFactory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OverStore:
+    """How an extension is made that works in the database of an exporter, by the section `cost`.
+
+    `exporter`: which, by its options. `create`: settings, options, a `storage.store.Store` of its own that is not
+    open, a `cost.config.CostConfig`.
+    """
+
+    exporter: Callable[[Any], str]
+    create: Callable[[Settings, Any, Any, Any], Component]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExtensionFactory:
     """How an extension is made."""
 
@@ -356,6 +368,8 @@ class ExtensionFactory:
     create: Callable[[Settings, Any], Component]
     # An extension in which sending queues can be kept says where.
     queue_storage: Callable[[Any], QueueStorage] | None = None
+    # Instead of `create`, for one that works in an exporter's database.
+    over_store: OverStore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,20 @@ class Meters:
                 for signal in Signal
             }
 
+        self.cost_runs = counter(
+            "collector_cost_attribution_runs",
+            "Turns of cost attribution, by outcome.",
+            "extension",
+            "outcome",
+        )
+        self.cost_records = counter(
+            "collector_cost_attribution_records", "Cost records written by attribution.", "extension"
+        )
+        self.cost_attributed = gauge(
+            "collector_cost_attribution_last_success_seconds",
+            "When a turn last succeeded, Unix time.",
+            "extension",
+        )
         self.receiver_accepted = per_signal(
             "otelcol_receiver_accepted_{}", "Number of {} taken into the pipeline.", "receiver", "transport"
         )

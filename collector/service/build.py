@@ -19,6 +19,7 @@ from collector.pipeline.sender_config import RetryConfig, SendingQueueConfig
 from collector.service.batch_limits import batch_limits
 from collector.service.graph import Graph, House, Node, ReceiverNode, SenderNode
 from collector.service.guarantee import ack_of, storage_of
+from collector.service.over_store import basis, create_extension
 
 if TYPE_CHECKING:
     from collector.pipeline.batching import BatchLimits
@@ -64,8 +65,14 @@ class _Builder:
     def extension(self, extension_id: ComponentID) -> None:
         entry = self._config.extensions[extension_id]
         node = self._running.extensions.get(extension_id)
-        if node is None or node.entry != entry:
-            node = self._node(extension_id, "extension", entry)
+        if (
+            node is None
+            or node.entry != entry
+            or basis(self._running.config, extension_id) != basis(self._config, extension_id)
+        ):
+            status = self._house.status(extension_id, "extension")
+            settings = self._house.settings(extension_id, status)
+            node = Node(status, create_extension(self._config, extension_id, settings), entry)
         self.graph.extensions[extension_id] = node
 
     def pipeline(self, pipeline_id: PipelineID, pipeline: PipelineConfig) -> Consumer:

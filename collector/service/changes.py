@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from collector.service.config import used_exporters
+from collector.service.over_store import basis
 
 if TYPE_CHECKING:
     from collector.model.identity import ComponentID
-    from collector.service.config import ComponentConfig, Config
+    from collector.service.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,11 @@ _RECEIVER = {
     "changed": "a new one listens before it stops; on a port that stays no connection is refused",
 }
 
-Entries = Mapping["ComponentID", "ComponentConfig"]
+Entries = Mapping["ComponentID", object]
 
 
 def _started(config: Config) -> Entries:
-    return {name: config.extensions[name] for name in config.extensions_started}
+    return {name: (config.extensions[name], basis(config, name)) for name in config.extensions_started}
 
 
 def _exporters(config: Config) -> Entries:
