@@ -146,7 +146,9 @@ class Attribution:
         origins |= {
             record.origin_id
             for record in stored
-            if record.level is Level.ORIGIN and record.rule_id in self._rules
+            if record.level is Level.ORIGIN
+            and record.rule_id in self._rules
+            and record.source is not CostSource.RECONCILED  # differences to a bill, which stay
         }
         return [record for record in stored if record.origin_id in origins]
 

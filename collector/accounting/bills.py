@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -12,7 +13,8 @@ from collector.accounting.errors import AccountingError
 from collector.cost.cost_entry import read_cost_entries
 from collector.cost.focus.bill import Bill, Manifest
 from collector.cost.focus.read import read_focus
-from collector.cost.record import CostAttributionRecord, Period
+from collector.cost.reconcile import DEFAULT_MATCH, Reconciliation, reconcile
+from collector.cost.record import CostAttributionRecord, Level, Period
 from collector.storage.store import Store
 
 FORMATS: Final = ("auto", "focus", "cur", "cost-entry")
@@ -22,6 +24,10 @@ _RECORDS_MAX: Final = 2_000_000
 
 class TooManyRecordsError(AccountingError):
     """A bill is too large for one transaction."""
+
+
+class ReconciledError(AccountingError):
+    """What a bill is about has been reconciled with another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,49 @@ def import_bill(
     raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")
 
 
+def reconcile_bill(
+    store: Store,
+    path: Path,
+    *,
+    kind: str = "auto",
+    match: Sequence[str] = DEFAULT_MATCH,
+    dry_run: bool = False,
+    now_unix_nano: int,
+) -> Reconciliation:
+    """Compare what is estimated with a bill, and store the differences; see `cost.reconcile`. Twice is once.
+
+    The bill's charges do not become records of their own, but for those that nobody has estimated.
+
+    Raises:
+        BillError: the file is refused.
+        ReconciledError: its charge periods have been reconciled with another bill.
+        ValueError: something in `match` is no column of a charge.
+    """
+    book = Book(store)
+    with path.open("rb") as stream:
+        bill = _read(kind, path, stream, strict=False)
+        charges = [record for record in bill.records() if record.level is Level.ORIGIN]
+    periods = sorted({record.charge.charge_period for record in charges})
+    for _ in range(_ATTEMPTS):
+        page = book.page()
+        stored = [
+            record
+            for start in sorted({period.start_unix_nano for period in periods})
+            for record in book.read(Period(start, start + 1000))
+            if record.charge.charge_period in periods
+        ]
+        done = reconcile(stored, charges, match=match, recorded_unix_nano=now_unix_nano)
+        known = {record.record_id for record in stored}
+        if any(record.record_id in known for record in done.records):
+            raise ReconciledError(
+                "these charge periods are reconciled with another bill already, and would be adjusted twice: import the"
+                " new bill instead (collector cost import), whose corrections stand beside"
+            )
+        if not done.records or dry_run or book.write(done.records, page):
+            return done
+    raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")
+
+
 def _known(book: Book, periods: tuple[Period, ...]) -> set[bytes]:
     """Return the ids of what is stored of some charge periods."""
     known: set[bytes] = set()
@@ -80,7 +129,7 @@ def _read(kind: str, path: Path, stream: BinaryIO, *, strict: bool) -> Bill:
         case "cost-entry":
             return read_cost_entries(stream, path.name, strict=strict)
         case "cur":
-            from collector.cost.cur import read_cur
+            from collector.cost.cur.read import read_cur
 
             return read_cur(stream, path.name, strict=strict)
         case _:

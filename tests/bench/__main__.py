@@ -31,6 +31,7 @@ BENCHES: Final = (
     "receive",
     "cost",
     "focus",
+    "attribution",
     "copy_limit",
     "end_to_end",
     "storage",

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -15,18 +16,26 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.accounting.attribution import Attribution, WindowReport
-from collector.accounting.bills import import_bill
+from collector.accounting.bills import ReconciledError, import_bill, reconcile_bill
 from collector.accounting.book import Book, leaves
 from collector.accounting.export import records_of, write_focus
 from collector.accounting.summary import summarize
 from collector.config.load import load
 from collector.config.sources import Surroundings
-from collector.cost.amount import total
+from collector.cost.amount import multiply, total
 from collector.cost.config import CostConfig, load_costs
 from collector.cost.focus.bill import BillError
 from collector.cost.focus.rows import FocusOptions
 from collector.cost.ledger import WindowState
-from collector.cost.record import ChargeClass, CostAttributionRecord, Level, Period
+from collector.cost.record import (
+    COSTS,
+    ChargeClass,
+    CostAttributionRecord,
+    CostSource,
+    Level,
+    Period,
+)
+from collector.cost.rows import origin_row
 from collector.model.signal import Signal
 from collector.storage.store import Store, store_for
 from tests.support.daemon import ROOT
@@ -47,6 +56,7 @@ START: Final = 1_790_000_000 * SECOND // HOUR * HOUR  # 2026-09-21
 DAY: Final = Period(START, START + 24 * HOUR)
 PRICES: Final = ROOT / "collector/demo/costs.yaml"
 GIB: Final = 2**30
+MATCH: Final = ("resource_id", "sku_meter")
 
 
 @pytest.fixture(autouse=True)
@@ -319,3 +329,40 @@ def test_a_summary_compares_with_the_time_before(store: Store) -> None:
     assert any(line.unpriced for line in summarize(store, hours[0], ["service"]).lines)
     with pytest.raises(ValueError, match="no dimension"):
         summarize(store, hours[0], ["servce"])
+
+
+def test_a_bill_settles_what_was_estimated(store: Store, tmp_path: Path) -> None:
+    """Costs sum to the bill; a second time, and another run, change nothing; another bill is refused."""
+    telemetry(store)
+    attribute(store)
+    estimated = [r for r in Book(store).read(DAY) if r.level is Level.ORIGIN and r.amounts.is_priced]
+    billed = [raised(record, "1.07") for record in estimated]
+    path = write_focus(iter(billed), tmp_path / "bill.csv", FocusOptions()).path
+    done = reconcile_bill(store, path, match=MATCH, now_unix_nano=clock().unix_nano())
+    assert done.records
+    assert cost(list(leaves(Book(store).read(DAY)))) == cost(billed)
+    assert reconcile_bill(store, path, match=MATCH, now_unix_nano=1).records == ()
+    assert [report.written for report in attribute(store)] == [0] * 24
+    assert cost(list(leaves(Book(store).read(DAY)))) == cost(billed)
+    other = write_focus(
+        iter([raised(record, "1.09") for record in estimated]), tmp_path / "other.csv", FocusOptions()
+    )
+    with pytest.raises(ReconciledError, match="another bill"):
+        reconcile_bill(store, other.path, match=MATCH, now_unix_nano=clock().unix_nano())
+
+
+def raised(record: CostAttributionRecord, factor: str) -> CostAttributionRecord:
+    """An estimate as a provider might bill it: at another price."""
+    by = Decimal(factor)
+    values = {name: multiply(getattr(record.amounts, name), by) for name in COSTS}
+    charge = replace(
+        record.charge,
+        list_unit_price=multiply(record.charge.list_unit_price or by, by),
+        contracted_unit_price=multiply(record.charge.contracted_unit_price or by, by),
+    )
+    return origin_row(
+        charge=charge,
+        amounts=replace(record.amounts, **values),
+        source=CostSource.INVOICE,
+        identity=("bill", record.origin_id),
+    )

@@ -111,7 +111,7 @@ def test_jitter_costs_nothing(store: Store) -> None:
     points = [number_point(START + at * SECOND - 50_000_000 * (at % 120 > 0), 4) for at in range(0, 3600, 60)]
     put(store, Signal.METRICS, metrics_request("app", [gauge("m", points)], POD))
     [value] = series_of(store, "m(max)")
-    assert (value.value, value.observed_ns) == (4, HOUR)
+    assert (value.value, value.observed_ns) == (Decimal(4), HOUR)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_the_order_of_rows_does_not_matter(store: Store, refresh_rollups: object
             put(store, Signal.METRICS, metrics_request("app", [gauge(name, points)], POD))
         [value] = series_of(store, f"{name}(avg)")
         found.add(value.value)
-    [value] = found
-    assert abs(value - expected / 360) < Decimal("1e-8")
+    [average] = found
+    assert abs(average - expected / 360) < Decimal("1e-8")
 
 
 def test_the_rate_of_a_counter(store: Store) -> None:
@@ -231,10 +231,10 @@ def test_self_times_of_requests(store: Store) -> None:
 
 def test_counts_and_sums_of_requests(store: Store) -> None:
     """A sampled span stands for several."""
-    sampled = request_span(2, 1, at=2, rows=10)
+    sampled = request_span(2, 1, {"rows": 10}, at=2)
     sampled.trace_state = "vendor=x,ot=th:8"
     other = span(TRACE, f"{3:016x}", "inner", START, START + SECOND, attrs={"rows": 1000})
-    spans(store, request_span(1, 1, rows=5), sampled, other)
+    spans(store, request_span(1, 1, {"rows": 5}), sampled, other)
     [group] = usage_of(store, cost_config(REQUEST_RULE % "count")).requests["requests"]
     assert (group.weight, group.spans) == (3, 2)
     [group] = usage_of(store, cost_config(REQUEST_RULE % "sum:rows")).requests["requests"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from typing import Final
@@ -47,7 +47,7 @@ def amounts_of(record: CostAttributionRecord) -> list[Decimal | None]:
     return [getattr(record.amounts, name) for name in AMOUNTS]
 
 
-def contents(records: Iterable[CostAttributionRecord]) -> list[object]:
+def contents(records: Iterable[CostAttributionRecord]) -> Sequence[object]:
     """What records say, without their ids and when they were made; origins of zeros without parts say nothing."""
     by_id = {record.record_id: record for record in records}
 

@@ -25,8 +25,8 @@ _FORMATS = ("focus-1.2", "focus-1.3", "focus-1.4", "opencost", "cost-entry", "ot
 @click.option("--format", "kind", type=click.Choice(_FORMATS), default="focus-1.4", show_default=True)
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
-    help="File, or directory for a file named after format and period. Without it: standard output.",
+    type=click.Path(),
+    help="File, or directory (there, or with a slash at its end) for a file named after format and period. Without it: standard output.",
 )
 @click.option("--parquet", is_flag=True, help="FOCUS as Parquet instead of CSV.")
 @click.option(
@@ -53,7 +53,7 @@ def export(
     since: str,
     until: str,
     kind: str,
-    output: Path | None,
+    output: str | None,
     parquet: bool,
     origin_row: str,
     columns: tuple[str, ...],
@@ -148,12 +148,15 @@ def _pieces(book: Book, kind: str, period: Period, aggregate: str) -> Iterator[b
             return iter([allocation_json(records, AllocationQuery(window=period, aggregate=keys)), b"\n"])
 
 
-def _place(output: Path | None, kind: str, period: Period, suffix: str) -> Path | None:
+def _place(output: str | None, kind: str, period: Period, suffix: str) -> Path | None:
     """The file: as said, or in the directory, by a name that says what is in it."""
     from collector.cost.calendar import text_of
 
-    if output is None or not (output.is_dir() or str(output).endswith("/")):
-        return output
+    if output is None:
+        return None
+    path = Path(output)
+    if not (path.is_dir() or output.endswith("/")):
+        return path
     ends = (period.start_unix_nano, period.end_unix_nano)
     dates = "_".join(text_of(end).replace(":", "").replace("-", "") for end in ends)
-    return output / f"{kind}_{dates}.{suffix}"
+    return path / f"{kind}_{dates}.{suffix}"

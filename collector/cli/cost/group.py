@@ -8,6 +8,7 @@ from collector.cli.cost.attribute import attribute
 from collector.cli.cost.demo import demo
 from collector.cli.cost.export import export
 from collector.cli.cost.import_bill import import_command
+from collector.cli.cost.reconcile import reconcile
 from collector.cli.cost.report import report
 
 
@@ -21,5 +22,5 @@ def command() -> None:
     """
 
 
-for verb in (attribute, import_command, report, export, demo):
+for verb in (attribute, import_command, reconcile, report, export, demo):
     command.add_command(verb)
