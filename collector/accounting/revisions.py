@@ -89,7 +89,8 @@ def correct(
         if len(base) == 1 and len(target) > 1 and base[()].amounts == target[()].amounts:
             written += _divided(base[()], target)
             continue
-        before, open_now = [], []
+        before: list[CostAttributionRecord] = []
+        open_now: list[CostAttributionRecord] = []
         for row in rows:
             if row.corrects_record_id:
                 (open_now if row.charge.billing_period == billing_period else before).append(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import attacks, disks, kills, outages, poison, refusals, reloads, sdk, soak
+from tests.faults import attacks, disks, kills, outages, poison, refusals, reloads, repeats, sdk, soak
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -18,6 +18,7 @@ SHORT: dict[str, Fault] = {
     **disks.FAULTS,
     **poison.FAULTS,
     **reloads.FAULTS,
+    **repeats.FAULTS,
     **sdk.FAULTS,
 }
 FAULTS: dict[str, Fault] = {**SHORT, **outages.LONG_ONLY, **attacks.FAULTS}

@@ -22,6 +22,7 @@ class _Link:
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
         self.server = server
+        self.mirror: socket.socket | None = None
         self.copying = False  # between a COPY and its COMMIT
         self.answer_is_lost = False
         self.held = threading.Event()
@@ -29,7 +30,7 @@ class _Link:
     def cut(self) -> None:
         """Reset both, as a machine does that has forgotten the connection."""
         self.held.clear()
-        for one in (self.client, self.server):
+        for one in filter(None, (self.client, self.server, self.mirror)):
             with contextlib.suppress(OSError):
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             with contextlib.suppress(OSError):
@@ -42,6 +43,7 @@ class Proxy:
 
     `delay_s`: every piece waits so long. `rate`: bytes per second in each direction; 0: unlimited.
     `hold_answers`: as long as it is set, nothing gets back to the client.
+    `mirror`: what a client sends goes to the server once more, over a connection of its own; nobody hears its answers.
     """
 
     def __init__(self, upstream: int) -> None:
@@ -55,6 +57,7 @@ class Proxy:
         self.delay_s = 0.0
         self.rate = 0
         self.hold_answers = threading.Event()
+        self.mirror = False
         self.port = 0
         self._listener = self._listen()
 
@@ -146,6 +149,9 @@ class Proxy:
                 continue
             server.settimeout(None)
             link = _Link(client, server)
+            if self.mirror:
+                link.mirror = socket.create_connection(("127.0.0.1", self._upstream), timeout=10)
+                threading.Thread(target=_drain, args=(link.mirror,), daemon=True).start()
             with self._lock:
                 self._links.add(link)
             for source, target, act in (
@@ -185,6 +191,8 @@ class Proxy:
         target.sendall(data)
 
     def _from_client(self, link: _Link, data: bytes) -> bool:
+        if link.mirror is not None:
+            link.mirror.sendall(data)
         if b"FROM STDIN" in data:
             link.copying = True
         elif link.copying:
@@ -220,3 +228,11 @@ class Proxy:
             link.cut()
             return False
         return True
+
+
+def _drain(mirror: socket.socket) -> None:
+    """Read what nobody wants to know, or the server could not go on."""
+    mirror.settimeout(None)
+    with contextlib.suppress(OSError):
+        while mirror.recv(_CHUNK):
+            pass

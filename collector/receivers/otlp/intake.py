@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -51,13 +52,34 @@ class Pending:
         return self._finish()
 
 
+class First:
+    """A request that is being taken, for those with the same bytes that come before it is answered."""
+
+    __slots__ = ("_handover", "_open")
+
+    def __init__(self) -> None:
+        self._open = threading.Lock()
+        self._open.acquire()
+        self._handover: Handover | None = None
+
+    def settle(self, handover: Handover | None) -> None:
+        """It is in the queues; None: it is not, and whoever brings it again has to see for themselves."""
+        self._handover = handover
+        self._open.release()
+
+    def taken(self) -> Handover | None:
+        """How it was settled, once it is: that never waits for anything but a processor."""
+        with self._open:
+            return self._handover
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Requests that may come again: those we failed on, those that were accepted, those not answered yet."""
 
     failures: Repeats
     accepted: Repeats
-    unfinished: Unfinished[Handover]
+    unfinished: Unfinished[First]
 
 
 class Intake:
@@ -125,20 +147,44 @@ class Intake:
         self, signal: Signal, body: bytes, *, json: bool, transport: str, scanned: Scanned | None = None
     ) -> Pending:
         """The same up to the point where the request is in the queues. Never waits. `scanned`: of a `glance`."""
-        meters = self._settings.meters
         self._bytes[transport].inc(len(body))
-        key = None
-        if self._accepted is not None:
-            key = fingerprint(signal, body)
+        return self._begin(signal, body, json, transport, scanned)
+
+    def _begin(
+        self, signal: Signal, body: bytes, json: bool, transport: str, scanned: Scanned | None
+    ) -> Pending:
+        if self._accepted is None:
+            return self._take(signal, body, json, transport, scanned, None)[0]
+        key, mine = fingerprint(signal, body), First()
+        first = self._unfinished.claim(key, mine)
+        if first is not mine:
+            # The client has not waited for the answer to the first, or is not alone: this one waits for the same.
+            return Pending(
+                lambda: self._repeat(signal, body, json, transport, key, first), waits=True, waits_long=True
+            )
+        handover = None
+        try:
+            # Asked after the claim: what is finished is noted before it is forgotten.
             if self._accepted.known(key):
                 return Pending(lambda: self._duplicate(signal, transport), waits=False, waits_long=False)
-            if (first := self._unfinished.find(key)) is not None:
-                # The client has not waited for the answer to the first: this one waits for the same.
-                return Pending(
-                    lambda: self._repeat(signal, transport, key, first),
-                    waits=True,
-                    waits_long=first.waits_long,
-                )
+            pending, handover = self._take(signal, body, json, transport, scanned, key)
+        finally:
+            mine.settle(handover)
+            if handover is None:
+                self._unfinished.forget(key)
+        return pending
+
+    def _take(
+        self,
+        signal: Signal,
+        body: bytes,
+        json: bool,
+        transport: str,
+        scanned: Scanned | None,
+        key: bytes | None,
+    ) -> tuple[Pending, Handover | None]:
+        """Put a request that is new into the queues. No handover: nothing of it was fit for them."""
+        meters = self._settings.meters
         items = 0
         try:
             if scanned is None:
@@ -153,13 +199,12 @@ class Intake:
         except Exception as error:  # our bug must not become the client's loss
             meters.receiver_failed[signal].labels(self._name, transport).inc(items)
             raise self._failed(signal, body, error) from error
-        if items and key is not None and handover.waits:
-            self._unfinished.note(key, handover)
-        return Pending(
+        pending = Pending(
             lambda: self._finish(signal, transport, key if items else None, handover, scanned),
             waits=handover.waits,
             waits_long=handover.waits_long,
         )
+        return pending, handover if items else None
 
     def _finish(
         self, signal: Signal, transport: str, key: bytes | None, handover: Handover, scanned: Scanned
@@ -176,8 +221,13 @@ class Intake:
         self._count(signal, transport, scanned)
         return Taken(sum(scanned.rejected.values()), scanned.message)
 
-    def _repeat(self, signal: Signal, transport: str, key: bytes | None, first: Handover) -> Taken:
-        self._wait(key, first)
+    def _repeat(
+        self, signal: Signal, body: bytes, json: bool, transport: str, key: bytes, first: First
+    ) -> Taken:
+        handover = first.taken()
+        if handover is None:
+            return self._begin(signal, body, json, transport, None).finish()
+        self._wait(key, handover)
         return self._duplicate(signal, transport)
 
     def _wait(self, key: bytes | None, handover: Handover) -> None:

@@ -55,23 +55,22 @@ class Repeats:
 
 
 class Unfinished(Generic[ValueT]):
-    """What is known of the last 4096 requests that were taken and not answered with success yet. Thread-safe."""
+    """What is known of the last 4096 requests that are being taken, or not answered with success yet. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._noted: OrderedDict[bytes, ValueT] = OrderedDict()
 
-    def note(self, key: bytes, value: ValueT) -> None:
-        """Remember `value` until it is forgotten."""
+    def claim(self, key: bytes, value: ValueT) -> ValueT:
+        """What was noted; if that is nothing, `value`, which is noted until it is forgotten.
+
+        Of several threads that come at once, all get the value of the first.
+        """
         with self._lock:
-            self._noted[key] = value
+            found = self._noted.setdefault(key, value)
             if len(self._noted) > _REMEMBERED:
                 self._noted.popitem(last=False)
-
-    def find(self, key: bytes) -> ValueT | None:
-        """What was noted."""
-        with self._lock:
-            return self._noted.get(key)
+        return found
 
     def forget(self, key: bytes) -> None:
         """It is finished. Safe twice."""
