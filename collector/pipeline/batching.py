@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
+from typing import Final
+
+# The share by which the intervals of collectors differ.
+_SPREAD: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +36,11 @@ class BatchLimits:
     def wait_s(self, items: int, size: int, oldest_age_s: float) -> float:
         """Seconds until records with so many items and bytes, the oldest of that age, are to be sent."""
         return 0.0 if self.full(items, size) else max(0.0, self.interval_s - oldest_age_s)
+
+    def spread(self, rng: random.Random) -> BatchLimits:
+        """The same with an interval that is up to a tenth shorter, by chance.
+
+        Hundreds of sidecars that began together, and get telemetry at the same instants, would otherwise come to
+        their database together, each time. Never longer: the interval is what somebody was promised.
+        """
+        return replace(self, interval_s=self.interval_s * (1 - rng.uniform(0.0, _SPREAD)))

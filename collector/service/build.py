@@ -117,7 +117,7 @@ class _Builder:
         settings = self._house.settings(exporter_id, status)
         queue = _queue(storage, options.sending_queue, exporter_id, signal, exporter, self._house)
         refusals = _refusals(storage, options.sending_queue, exporter_id, signal, self._house)
-        sender = Sender(settings, exporter, signal, queue, options, limits, refusals)
+        sender = Sender(settings, exporter, signal, queue, options, limits.spread(settings.rng), refusals)
         return SenderNode(status, sender, signal, queue, limits, directory)
 
     def _exporter(self, exporter_id: ComponentID) -> Node:

@@ -70,7 +70,8 @@ class Replacement:
             if node in self._kept:
                 exporter: Any = self._new.exporters[exporter_id].component
                 config = self._new.exporters[exporter_id].entry.config
-                self._successions.append(node.component.adjust(exporter, config, node.limits))
+                limits = node.limits.spread(self._house.rng)
+                self._successions.append(node.component.adjust(exporter, config, limits))
         for receiver in self._new.receivers.values():
             if receiver not in self._arriving.receivers:
                 self._ways += [

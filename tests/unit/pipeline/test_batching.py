@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 from collector.pipeline.batching import BatchLimits
 
 LIMITS = BatchLimits(items_min=100, items_max=200, interval_s=2.0, bytes_max=1000)
@@ -40,3 +43,18 @@ def test_limits_fit_up_to_and_including_the_maxima() -> None:
     assert not LIMITS.fits(201, 1)
     assert not LIMITS.fits(1, 1001)
     assert BatchLimits(items_max=0).fits(1_000_000, 1)
+
+
+def test_limits_of_many_collectors_are_spread_over_a_tenth_of_the_interval() -> None:
+    """Nobody waits longer than was said, hardly two equally long; nothing else differs, and chance is the rng's."""
+    spread = [LIMITS.spread(random.Random(seed)) for seed in range(200)]
+    intervals = [limits.interval_s for limits in spread]
+    assert all(1.8 <= interval <= 2.0 for interval in intervals)
+    assert len({round(interval, 2) for interval in intervals}) > 15
+    assert {replace(limits, interval_s=2.0) for limits in spread} == {LIMITS}
+    assert spread[7] == LIMITS.spread(random.Random(7))
+
+
+def test_limits_that_send_at_once_do_so_for_everybody() -> None:
+    """There is nothing to spread."""
+    assert BatchLimits(interval_s=0.0).spread(random.Random(0)).interval_s == 0.0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
 
 from collector.config.diagnostics import ConfigError
@@ -152,6 +155,18 @@ service:
     graph = build(configured(plan, text), house)
     intervals = {signal: sender.limits.interval_s for (_, signal), sender in graph.senders.items()}
     assert intervals == {Signal.LOGS: 7.0, Signal.TRACES: BatchLimits().interval_s}
+
+
+def test_no_two_collectors_send_at_the_same_interval(plan: Plan, house: House) -> None:
+    """They would all come to their database at the same instants."""
+    text = CHAIN.replace("out: {}", "out: {sending_queue: {batch: {flush_timeout: 7s}}}")
+    houses = [replace(house, rng=random.Random(seed)) for seed in (1, 1, 2)]
+    graphs = [build(configured(plan, text), each) for each in houses]
+    first, same, other = (
+        sender.component._limits.interval_s for graph in graphs for sender in graph.senders.values()
+    )
+    assert first == same != other
+    assert all(6.3 <= interval <= 7.0 for interval in (first, other))
 
 
 def test_two_pipelines_that_batch_one_queue_differently_are_a_config_error(plan: Plan) -> None:
