@@ -204,8 +204,8 @@ def _store(workload: Workload, file: Path, daemon: Daemon, url: str, requests: i
     return elapsed, sent
 
 
-def send(file: Path, endpoint: str, signal: Signal) -> Sent:
-    """Send the requests of `file` from a process of its own."""
+def send(file: Path, endpoint: str, signal: Signal, threads: int = _CLIENT_THREADS) -> Sent:
+    """Send the requests of `file` from a process of its own, over so many connections."""
     command = [
         sys.executable,
         "-m",
@@ -213,7 +213,7 @@ def send(file: Path, endpoint: str, signal: Signal) -> Sent:
         str(file),
         endpoint,
         signal.value,
-        str(_CLIENT_THREADS),
+        str(threads),
     ]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(result.stdout)

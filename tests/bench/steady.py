@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.model.signal import Signal
+from collector.pipeline.sender_config import Ack
 from tests.bench import load, payloads
 from tests.bench.databases import postgres
 from tests.support.daemon import Daemon, running
@@ -26,12 +27,16 @@ receivers:
     duplicate_window: 0s
     protocols: {{grpc: {{endpoint: 127.0.0.1:0}}, http: {{endpoint: 127.0.0.1:0}}}}
 processors: {{memory_limiter: {{}}, batch: {{}}}}
-exporters: {{{exporter}: {options}}}
+exporters: {{{exporter}: {{{options}{queue}}}}}
+extensions: {{file_storage: {{directory: {directory}/queue}}}}
 service:
+  extensions: [file_storage]
   admin: {{endpoint: 127.0.0.1:0}}
   pipelines:
-    traces: {{receivers: [otlp], processors: [memory_limiter, batch], exporters: [{exporter}]}}
-    metrics: {{receivers: [otlp], processors: [memory_limiter, batch], exporters: [{exporter}]}}
+    traces:
+      {{receivers: [otlp], processors: [memory_limiter, batch], exporters: [{exporter}], ack: {ack}}}
+    metrics:
+      {{receivers: [otlp], processors: [memory_limiter, batch], exporters: [{exporter}], ack: {ack}}}
 """
 
 
@@ -45,16 +50,21 @@ class Answers:
 
 
 @contextmanager
-def daemon() -> Iterator[tuple[Daemon, str, Path]]:
-    """A daemon on TimescaleDB or PostgreSQL, or on SQLite where there is none; what it stores in; a directory."""
+def daemon(ack: Ack = "memory", *, on_disk: bool = False) -> Iterator[tuple[Daemon, str, Path]]:
+    """A daemon on TimescaleDB or PostgreSQL, or on SQLite where there is none; what it stores in; a directory.
+
+    Its clients are answered as `ack` says; its queues are in memory or `on_disk`.
+    """
     with tempfile.TemporaryDirectory(prefix="collector-bench-") as temporary, postgres() as server:
         directory = Path(temporary)
-        exporter, options = "sqlite", f"{{path: {directory}/bench.db}}"
+        exporter, options = "sqlite", f"path: {directory}/bench.db"
         if server is not None:
             exporter = "timescaledb" if server.timescaledb else "postgresql"
             url = server.create_database(timescaledb=server.timescaledb)
-            options = f"{{connection_string: '{url}', auto_migrate: true}}"
-        with running(directory, _CONFIG.format(exporter=exporter, options=options)) as process:
+            options = f"connection_string: '{url}', auto_migrate: true"
+        queue = ", sending_queue: {storage: file_storage}" if on_disk else ""
+        config = _CONFIG.format(exporter=exporter, options=options, queue=queue, directory=directory, ack=ack)
+        with running(directory, config) as process:
             eventually(lambda: process.health()["status"] == "ok", within_s=60, what="a healthy daemon")
             yield process, exporter, directory
 
