@@ -46,6 +46,8 @@ class EncodingAhead:
 
     def encode(self, batch: Batch) -> Encoded:
         """Return `batch` as rows: what was made of it ahead, if it was, else what is made of it now."""
+        if self._expected is not None and _same(self._expected, batch):
+            self._expected = None  # it was never begun, and its turn has come
         job = self._take()
         if job is not None and job.encoded is not None and _same(job.batch, batch):
             return job.encoded

@@ -112,6 +112,16 @@ def test_only_what_is_expected_is_begun_and_only_one(ahead: EncodingAhead, encod
     assert [payload for payload, _ in encoder.encoded] == [b"2"]
 
 
+def test_what_was_never_begun_is_not_begun_beside_itself(ahead: EncodingAhead, encoder: Encoder) -> None:
+    """Its turn may come without `begin`: after dimensions that were not confirmed yet, or after a salvage."""
+    ahead.expect(batch(2))
+    ahead.encode(batch(1))
+    ahead.encode(batch(2))
+    ahead.begin()
+    ahead.encode(batch(3))
+    assert [payload for payload, _ in encoder.encoded] == [b"1", b"2", b"3"]
+
+
 def test_stop_is_safe_when_nothing_was_begun_and_twice(ahead: EncodingAhead) -> None:
     """Threads are started by the first batch only."""
     ahead.stop()
