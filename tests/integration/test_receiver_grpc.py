@@ -20,6 +20,7 @@ from collector.model.clock import SystemClock
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
 from collector.pipeline.component import StartError, State
+from collector.receivers.otlp import grpc_connection
 from collector.receivers.otlp.config import KeepaliveConfig, KeepaliveServerConfig
 from collector.receivers.otlp.factory import FACTORY
 from collector.service.http import HttpLoop
@@ -216,6 +217,23 @@ def test_grpc_makes_room_by_asking_the_connection_that_idles_longest_to_leave() 
             assert third.call(EXPORT, b"").code == 0
             assert [frame.type for frame in first.frames()][-1] == GOAWAY
             assert second.call(EXPORT, b"").code == 0
+
+
+def test_grpc_bounds_calls_that_do_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many connections have fewer open calls each; what is refused may be sent again, and complete calls are taken."""
+    monkeypatch.setattr(grpc_connection, "_ARRIVING_MAX", 8)
+    with (
+        running_receiver() as running,
+        RawHttp2(running.grpc) as greedy,
+        RawHttp2(running.grpc) as other,
+    ):
+        assert other.call(EXPORT, b"").code == 0  # two connections: four each
+        streams = [greedy.open(EXPORT) for _ in range(5)]
+        refused_stream = 7
+        assert greedy.read(streams[4]).reset == refused_stream
+        assert other.call(EXPORT, b"").code == 0
+        greedy.send_frame(0, 1, streams[0], bytes(5))
+        assert greedy.read(streams[0]).code == 0
 
 
 def test_grpc_refuses_connections_when_all_are_busy() -> None:

@@ -28,6 +28,10 @@ _DISCARD_MAX: Final = 8 * 1024 * 1024
 _PING_STRIKES: Final = 2
 _PING_WITHOUT_CALLS_S: Final = 7200.0
 _FORGIVE_EVERY_S: Final = 60.0
+# Calls that are open and not complete hold 1 to 2 KB each that the byte budget does not see. All connections share so
+# many; each may have some.
+_ARRIVING_MAX: Final = 4096
+_ARRIVING_MIN: Final = 4
 _UNLIMITED_STREAMS: Final = 100_000
 _HTTP_1: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC")
 _WRONG_PROTOCOL: Final = (
@@ -132,6 +136,9 @@ class GrpcConnection(asyncio.Protocol):
 
     def _on_call(self, event: Event, stream: Stream) -> None:
         if event is Event.OPENED:
+            if not stream.ended and len(self._arriving) >= self._arriving_max():
+                self.http2.reset(stream, ErrorCode.REFUSED_STREAM)
+                return
             call = self._calls[stream] = self._peers.accept(self, stream)
         else:
             found = self._calls.get(stream)
@@ -141,10 +148,17 @@ class GrpcConnection(asyncio.Protocol):
         call.received()
         if stream.ended:
             self._arriving.pop(stream, None)
-        elif stream in self._calls and stream not in self._arriving and self._config.read_timeout:
+        elif stream in self._calls and stream not in self._arriving:
+            if not self._config.read_timeout:
+                self._arriving[stream] = float("inf")
+                return
             until = self._heard_at + min(self._config.read_timeout, call.timeout_s)
             self._arriving[stream] = until
             self._arm(until)
+
+    def _arriving_max(self) -> int:
+        """How many calls may be on their way here: a client that has few connections beside it has all it is told."""
+        return max(_ARRIVING_MIN, _ARRIVING_MAX // max(1, len(self._peers.open)))
 
     def _on_connection(self, event: Event) -> None:
         if event is Event.PING:
