@@ -22,7 +22,6 @@ from collector.cost.calendar import month_of, windows
 from collector.cost.config import CostConfig
 from collector.cost.engine import Engine
 from collector.cost.findings import Finding
-from collector.cost.ledger import WindowState, window_state
 from collector.cost.record import (
     CostAttributionRecord,
     CostSource,
@@ -30,6 +29,7 @@ from collector.cost.record import (
     Period,
     SubjectKind,
 )
+from collector.cost.window import WindowState, window_state
 from collector.model.clock import Clock
 from collector.query.dialect import Dialect
 from collector.query.reader import Reader

@@ -20,8 +20,8 @@ from collector.cost.focus.metadata import Dataset, TimeSector, metadata_json
 from collector.cost.focus.rows import FocusOptions, FocusRows
 from collector.cost.focus.write_csv import csv_chunks
 from collector.cost.focus.write_parquet import write_parquet
-from collector.cost.ledger import WindowState, window_state
 from collector.cost.record import CostAttributionRecord, Period
+from collector.cost.window import WindowState, window_state
 from collector.version import VERSION
 
 T = TypeVar("T")

@@ -88,27 +88,6 @@ def revised(record: CostAttributionRecord, revision: int, parent_record_id: byte
     return _changed(record, revision=revision, parent_record_id=parent_record_id)
 
 
-def corrected(
-    record: CostAttributionRecord,
-    *,
-    amounts: Amounts,
-    charge: Charge,
-    corrects: bytes,
-    parent: bytes,
-    number: int,
-) -> CostAttributionRecord:
-    """Return the `number`-th correction of `corrects` (or of nothing, for a new subject), like `record` but for that."""
-    return _changed(
-        record,
-        amounts=amounts,
-        charge=charge,
-        corrects_record_id=corrects,
-        parent_record_id=parent,
-        revision=number,
-        allocated_elements=(),  # they are of the whole, of which this is no part
-    )
-
-
 def _record(
     *,
     origin_id: bytes,

@@ -26,7 +26,6 @@ from collector.cost.amount import multiply, total
 from collector.cost.config import CostConfig, load_costs
 from collector.cost.focus.bill import BillError
 from collector.cost.focus.rows import FocusOptions
-from collector.cost.ledger import WindowState
 from collector.cost.record import (
     COSTS,
     ChargeClass,
@@ -36,6 +35,7 @@ from collector.cost.record import (
     Period,
 )
 from collector.cost.rows import origin_row
+from collector.cost.window import WindowState
 from collector.model.signal import Signal
 from collector.storage.store import Store, store_for
 from tests.support.daemon import ROOT

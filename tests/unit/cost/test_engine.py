@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from collector.cost.amount import amount_text
 from collector.cost.engine import Attribution, Engine
-from collector.cost.ledger import WindowState, window_state
 from collector.cost.needs import metered_usage, needs
 from collector.cost.record import CostSource, Level, Period, SubjectKind
 from collector.cost.usage import RequestGroup, Series, SeriesValue, TokenGroup, WindowUsage
+from collector.cost.window import WindowState, window_state
 from tests.support.cost import (
     HOUR,
     HOUR_NS,
