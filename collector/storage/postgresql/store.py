@@ -386,12 +386,12 @@ class PostgresqlStore:
     ) -> bool:
         """Begin a transaction that writes facts: its parameters, and the position. False: they are stored already.
 
-        The position comes first because then, as a rule, one round trip does it all.
+        The parameters are a statement of their own: a statement's timeout is that of the moment in which it begins.
         """
         name = self.options.schema
-        if writing.advance_position(connection, name, queue_id, start, end, settings):
-            return True
         writing.set_local(connection, settings)
+        if writing.put_position(connection, name, queue_id, start, end):
+            return True
         stored = writing.lock_position(connection, name, queue_id)
         if not must_write(stored, queue_id=queue_id, start=start, end=end):
             return False

@@ -77,17 +77,6 @@ def copy_facts(connection: Connection, schema: str, table: Table, rows: Sequence
             copy.write(piece)
 
 
-def advance_position(
-    connection: Connection, schema: str, queue_id: UUID, start: int, end: int, settings: Mapping[str, str]
-) -> bool:
-    """Store `end` and `set_local` the settings, in one round trip, if the queue's position is `start`.
-
-    False: it is not, and nothing was done. Nobody else changes the position before the transaction ends.
-    """
-    statement = _advance_statement(schema, len(settings))
-    return connection.execute(statement, [end, queue_id, start, *_words(settings)]).rowcount == 1
-
-
 def lock_position(connection: Connection, schema: str, queue_id: UUID) -> int | None:
     """The position of a queue, which nobody else changes before the transaction ends; None: none is stored."""
     row = connection.execute(
@@ -98,7 +87,7 @@ def lock_position(connection: Connection, schema: str, queue_id: UUID) -> int | 
 
 
 def put_position(connection: Connection, schema: str, queue_id: UUID, before: int | None, end: int) -> bool:
-    """Store `end`. False: it was not `before` any more, because somebody else wrote the queue's first batch."""
+    """Store `end`. False: the position is not `before` (any more), and nothing was done."""
     if before is None:
         statement = compose(
             "INSERT INTO {table} (queue_id, position, updated_at) VALUES (%s, %s, now()) ON CONFLICT DO NOTHING",
@@ -112,17 +101,6 @@ def put_position(connection: Connection, schema: str, queue_id: UUID, before: in
         table=POSITIONS,
     )
     return connection.execute(statement, (end, queue_id, before)).rowcount == 1
-
-
-@cache
-def _advance_statement(schema: str, settings: int) -> bytes:
-    return compose(
-        "UPDATE {table} SET position = %s, updated_at = now() WHERE queue_id = %s AND position = %s "
-        "RETURNING {set_config}",
-        schema,
-        table=POSITIONS,
-        set_config=_set_config(settings),
-    ).as_bytes()
 
 
 def _set_config(settings: int) -> sql.Composed:
