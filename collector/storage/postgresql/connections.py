@@ -49,7 +49,12 @@ class _PatientConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: PQGen[_T], *args: Any, **kwargs: Any) -> _T:
         """See psycopg. Raises `OperationalError` when patience is over; the connection is closed then."""
-        return super().wait(gen if self.patience_is_over is None else self._bounded(gen), *args, **kwargs)
+        try:
+            return super().wait(gen if self.patience_is_over is None else self._bounded(gen), *args, **kwargs)
+        except ValueError as error:
+            # psycopg expects one answer at the end of a COPY; a pooler that lost its server gives two.
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the connection was lost in the middle of an answer") from error
 
     def _bounded(self, gen: PQGen[_T]) -> PQGen[_T]:
         """Drive `gen` as psycopg does: it says what to wait for, and is told whether that came about."""

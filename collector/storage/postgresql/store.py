@@ -23,6 +23,7 @@ from collector.storage.postgresql import ledger, policies, reading, schema, writ
 from collector.storage.postgresql.arrival import Arrival, find_arrival
 from collector.storage.postgresql.check import check
 from collector.storage.postgresql.chunks import drop_chunks_before
+from collector.storage.postgresql.claim import claim_queue
 from collector.storage.postgresql.connections import Connection, Connections
 from collector.storage.postgresql.errors import classify
 from collector.storage.postgresql.names import compose, lock_key
@@ -214,7 +215,7 @@ class PostgresqlStore:
 
             try:
                 with connection.transaction():
-                    writing.set_local(connection, self._settings())
+                    claim_queue(connection, self.options.schema, queue_id, self._settings())
                     stored = writing.lock_position(connection, self.options.schema, queue_id)
                     if not must_write(stored, queue_id=queue_id, start=start, end=end):
                         yield None
@@ -389,7 +390,7 @@ class PostgresqlStore:
         The parameters are a statement of their own: a statement's timeout is that of the moment in which it begins.
         """
         name = self.options.schema
-        writing.set_local(connection, settings)
+        claim_queue(connection, name, queue_id, settings)
         if writing.put_position(connection, name, queue_id, start, end):
             return True
         stored = writing.lock_position(connection, name, queue_id)

@@ -29,7 +29,7 @@ _TYPES: Final = {
 def set_local(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set server parameters for this transaction: never for the session, which a pooler may share."""
     if settings:
-        connection.execute(sql.SQL("SELECT {}").format(_set_config(len(settings))), _words(settings))
+        connection.execute(sql.SQL("SELECT {}").format(set_config(len(settings))), words(settings))
 
 
 def insert_dimensions(
@@ -103,11 +103,13 @@ def put_position(connection: Connection, schema: str, queue_id: UUID, before: in
     return connection.execute(statement, (end, queue_id, before)).rowcount == 1
 
 
-def _set_config(settings: int) -> sql.Composed:
+def set_config(settings: int) -> sql.Composed:
+    """Expressions that set so many server parameters for this transaction; `words` are their values."""
     return sql.SQL(", ").join([sql.SQL("set_config(%s, %s, true)")] * settings)
 
 
-def _words(settings: Mapping[str, str]) -> list[str]:
+def words(settings: Mapping[str, str]) -> list[str]:
+    """The values of `set_config`."""
     return [word for setting in settings.items() for word in setting]
 
 
