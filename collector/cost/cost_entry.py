@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 from google.protobuf.message import DecodeError
 
 from collector.cost.amount import AmountError, amount_text, parse_amount
+from collector.cost.cost_category import CATEGORIES, CATEGORY_COLUMN, SERVICE_CATEGORIES, category_of
 from collector.cost.currency import check_currency
 from collector.cost.focus.bill import Bill, Manifest, Problems, check_unchanged, digest_of
 from collector.cost.focus.mapping import allocated_resource
@@ -45,21 +46,14 @@ FILE_MAX: Final = 256 * 1024 * 1024  # bytes of a JSON array, which is read at o
 EXACT_TAG: Final = "collector.amount"
 RECORD_TAG: Final = "collector.record"
 
-CATEGORIES: Final = (
-    "compute", "storage", "network", "gpu", "memory", "software_licenses", "data_transfer", "support", "databricks",
-    "databricks_dbu", "databricks_jobs", "databricks_sql", "snowflake", "snowflake_compute", "snowflake_storage",
-    "mongodb_atlas", "redis_cloud", "github_actions", "datadog", "elasticsearch", "confluent_kafka", "database",
-    "database_compute", "database_storage", "database_backup",
-)  # fmt: skip
-# FOCUS ServiceCategory of a charge: the category of its entries.
-SERVICE_CATEGORIES: Final[Mapping[str, str]] = {
-    "AI and Machine Learning": "software_licenses",
-    "Compute": "compute",
-    "Databases": "database",
-    "Networking": "network",
-    "Storage": "storage",
+# The ServiceCategory of a charge that comes as an entry.
+_SERVICES: Final = {
+    "compute": "Compute",
+    "database": "Databases",
+    "network": "Networking",
+    "software_licenses": "AI and Machine Learning",
+    "storage": "Storage",
 }
-_UNITS: Final = {"Core": "compute", "GiB": "memory", "GB": "memory", "Gpu": "gpu", "GPU": "gpu"}
 _FIELDS: Final = frozenset(
     ("entry_id", "timestamp", "resource_id", "category", "amount", "currency", "region", "tags", "description", "billing_period")
 )  # fmt: skip
@@ -93,7 +87,7 @@ def entry_of(
         "entry_id": record.record_id.hex(),
         "timestamp": charge.charge_period.start_unix_nano / _SECOND_NS,
         "resource_id": allocated_resource(record.subject)[0] or charge.resource_id,
-        "category": category_of(record, categories),
+        "category": _category(record, categories),
         "amount": float(amount),
         "currency": charge.billing_currency,
         "region": charge.region_id,
@@ -103,21 +97,17 @@ def entry_of(
     }
 
 
-def category_of(record: CostAttributionRecord, categories: Mapping[str, str] = SERVICE_CATEGORIES) -> str:
-    """The CostEntry category of a record: by the unit of its elements if they agree, else by the charge."""
-    found = {_UNITS.get(element.usage_unit.partition("-")[0], "") for element in record.allocated_elements}
-    if len(found) == 1 and (category := found.pop()):
-        return category
+def _category(record: CostAttributionRecord, categories: Mapping[str, str]) -> str:
     charge = record.charge
-    if (
-        charge.service_category == "Networking"
-        and "egress" in f"{charge.sku_meter} {charge.charge_description}".casefold()
-    ):
-        return "data_transfer"
-    noun = (charge.consumed_unit or charge.pricing_unit).partition("-")[0]
-    if _UNITS.get(noun) == "gpu":
-        return "gpu"
-    return categories.get(charge.service_category, "support")
+    return category_of(
+        columns=charge.columns,
+        element_units=(element.usage_unit for element in record.allocated_elements),
+        unit=charge.consumed_unit or charge.pricing_unit,
+        meter=charge.sku_meter,
+        description=charge.charge_description,
+        service_category=charge.service_category,
+        categories=categories,
+    )
 
 
 def _billing_period(period: Period) -> str:
@@ -272,7 +262,6 @@ def _theirs(
     if length is None:
         raise ValueError(f"billing_period is none of {', '.join(_LENGTHS)}")
     period = Period(start, start + length)
-    names = {value: key for key, value in SERVICE_CATEGORIES.items()}
     charge = Charge(
         charge_period=period,
         billing_period=period,
@@ -280,10 +269,10 @@ def _theirs(
         charge_description=str(entry.get("description") or ""),
         region_id=str(entry.get("region") or ""),
         resource_id=str(entry["resource_id"]),
-        service_category=names.get(category, "Other"),
+        service_category=_SERVICES.get(category, "Other"),
         service_name=category,
         tags={key: value for key, value in tags.items() if key != EXACT_TAG},
-        columns={"x_CostEntryCategory": category, "x_CostEntryId": str(entry["entry_id"])},
+        columns={CATEGORY_COLUMN: category, "x_CostEntryId": str(entry["entry_id"])},
     )
     # Their entry_id is unique in their database: the same entry in two files is the same cost.
     origin = identify("cost_entry", (str(entry["entry_id"]),))

@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
+from collector.cost.cost_category import CATEGORIES, category_of
 from collector.query.costs import charged_during
 from collector.query.dialect import statement
 from collector.query.reader import Reader
 from collector.query.when import Window
 from collector.storage.values import parse_json
 
-CATEGORIES: Final = (
-    "compute", "storage", "network", "gpu", "memory", "software_licenses", "data_transfer", "support", "databricks",
-    "databricks_dbu", "databricks_jobs", "databricks_sql", "snowflake", "snowflake_compute", "snowflake_storage",
-    "mongodb_atlas", "redis_cloud", "github_actions", "datadog", "elasticsearch", "confluent_kafka", "database",
-    "database_compute", "database_storage", "database_backup",
-)  # fmt: skip
-
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
 
-# The tag that says it, where a cost came from a CostEntry.
-_OWN: Final = "x_CostCategory"
-# Else the first that fits: in the unit or meter, then in FOCUS's service category.
-_BY_UNIT: Final = (
-    (re.compile(r"gpu", re.IGNORECASE), "gpu"),
-    (re.compile(r"core|vcpu|cpu", re.IGNORECASE), "compute"),
-    (re.compile(r"(gib|gb|memory)[- ]?hours?|ram", re.IGNORECASE), "memory"),
-    (re.compile(r"egress|transfer", re.IGNORECASE), "data_transfer"),
-    (re.compile(r"token", re.IGNORECASE), "software_licenses"),
-)
-_BY_SERVICE: Final = {
-    "Storage": "storage",
-    "Networking": "network",
-    "Databases": "database",
-    "AI and Machine Learning": "software_licenses",
-    "Business Applications": "software_licenses",
-    "Developer Tools": "software_licenses",
-}
 _COLUMNS: Final = (
     "record_id, time_unix_nano, coalesce(allocated_resource_id, resource_id, k8s_workload, service_name, ''), "
     "effective_cost, billing_currency, coalesce(region_id, ''), tags, labels, coalesce(charge_description, ''), "
-    "pricing_unit, sku_meter, service_category, columns, end_time"
+    "coalesce(consumed_unit, pricing_unit, ''), coalesce(sku_meter, ''), coalesce(service_category, ''), columns, "
+    "allocated_elements, end_time"
 )
-
-
-def category_of(unit: str, meter: str, service_category: str) -> str:
-    """Return the category that fits best; `compute` if none does."""
-    for text in (unit, meter):
-        for pattern, category in _BY_UNIT:
-            if pattern.search(text):
-                return category
-    return _BY_SERVICE.get(service_category, "compute")
 
 
 def read_cost_entries(
@@ -99,15 +66,19 @@ def read_cost_entries(
 def _entries(rows: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         record_id, time, resource, amount, currency, region, tags, labels, description, *what = row
-        unit, meter, service_category, columns, end = what
-        own = _map(columns).get(_OWN, "")
+        unit, meter, service_category, columns, elements, end = what
         yield {
             "entry_id": str(record_id).replace("-", ""),
             "timestamp": time / 1e9,
             "resource_id": resource,
-            "category": own
-            if own in CATEGORIES
-            else category_of(unit or "", meter or "", service_category or ""),
+            "category": category_of(
+                columns=_map(columns),
+                element_units=_units(elements),
+                unit=unit,
+                meter=meter,
+                description=description,
+                service_category=service_category,
+            ),
             "amount": float(amount),  # as it is there
             "currency": currency,
             "region": region,
@@ -133,3 +104,9 @@ def _map(value: Any) -> dict[str, str]:
     if value is None:
         return {}
     return dict(parse_json(value)) if isinstance(value, str) else dict(value)
+
+
+def _units(value: Any) -> list[str]:
+    """The units of a view's elements: JSON text in SQLite, a list in PostgreSQL, or NULL."""
+    elements = parse_json(value) if isinstance(value, str) else value
+    return [element.get("usage_unit", "") for element in elements or ()]

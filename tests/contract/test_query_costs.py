@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import json
 from contextlib import closing
 from decimal import Decimal
 
@@ -10,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from collector.cli.database.group import command
+from collector.cost.cost_entry import entry_of, read_cost_entries
 from collector.cost.protobuf import encode_request
 from collector.model.signal import Signal
 from collector.query.client import QueryClient
-from collector.query.cost_entries import CATEGORIES, category_of
 from collector.query.costs import DIMENSIONS
 from collector.query.results import as_json
 from collector.storage.store import Store, open_store
@@ -23,17 +25,17 @@ from tests.support.stores import put
 
 S = 10**9
 DAY = 24 * HOUR
+BATCHES = (
+    *hours(3),
+    ledger("order", start=NOW_UNIX_NANO - HOUR, billing_currency="EUR"),
+    ledger(start=NOW_UNIX_NANO - 7 * DAY - HOUR),
+)
 
 
 @pytest.fixture
 def ask(store: Store) -> QueryClient:
     """Three hours of `cart`, one of `order` in euros, and one of `cart` a week earlier."""
-    batches = [
-        *hours(3),
-        ledger("order", start=NOW_UNIX_NANO - HOUR, billing_currency="EUR"),
-        ledger(start=NOW_UNIX_NANO - 7 * DAY - HOUR),
-    ]
-    for batch in batches:
+    for batch in BATCHES:
         put(store, Signal.COSTS, Signal.COSTS.request_type().FromString(encode_request(batch)))
     return QueryClient(store, clock=FakeClock(unix_nano=NOW_UNIX_NANO))
 
@@ -151,23 +153,22 @@ def test_historical_costs_have_the_keys_of_cost_entries(ask: QueryClient) -> Non
         ask.query_historical_costs(category="coffee")
 
 
-@pytest.mark.parametrize(
-    ("unit", "service", "category"),
-    [
-        ("Core-Hours", "Compute", "compute"),
-        ("GiB-Hours", "Compute", "memory"),
-        ("GPU-Hours", "Compute", "gpu"),
-        ("GB", "Storage", "storage"),
-        ("GB", "Networking", "network"),
-        ("1000 Tokens", "AI and Machine Learning", "software_licenses"),
-        ("Hours", "Databases", "database"),
-        ("Hours", "Other", "compute"),
-    ],
-)
-def test_categories_follow_unit_and_service(unit: str, service: str, category: str) -> None:
-    """All of them are categories of CostEntry."""
-    assert category_of(unit, "", service) == category
-    assert category in CATEGORIES
+def test_an_entry_has_the_category_that_its_export_has(ask: QueryClient, store: Store) -> None:
+    """Asked for or exported, and imported with a category that FOCUS has no word for."""
+    theirs = {
+        "entry_id": "e1", "timestamp": NOW_UNIX_NANO / S, "resource_id": "warehouse", "category": "snowflake_compute",
+        "amount": 12.5, "currency": "USD", "region": "eu", "tags": {}, "description": "", "billing_period": "hourly",
+    }  # fmt: skip
+    imported = list(read_cost_entries(io.BytesIO(json.dumps([theirs]).encode()), "theirs.json").records())
+    records = [*(record for batch in BATCHES for record in batch), *imported]
+    put(store, Signal.COSTS, Signal.COSTS.request_type().FromString(encode_request(imported)))
+    exported = {
+        record.record_id.hex(): entry_of(record)["category"] for record in records if record.amounts.is_priced
+    }
+    asked = {entry["entry_id"]: entry["category"] for entry in ask.query_historical_costs(limit=None)}
+    assert asked
+    assert asked == {key: exported[key] for key in asked}
+    assert "snowflake_compute" in asked.values()
 
 
 def test_the_command_line_shows_costs(lasting_store_url: str) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from collector.cost.cost_category import CATEGORIES
 from collector.cost.cost_entry import (
-    CATEGORIES,
     EXACT_TAG,
     RECORD_TAG,
     entry_lines,
