@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from collector.cost.amount import add, subtract, total
-from collector.cost.record import Period, SubjectKind
-from collector.query.dialect import Dialect, statement
+from collector.cost.record import Period
+from collector.model.clock import SystemClock
+from collector.query.costs import NO_DIMENSIONS, read_costs
+from collector.query.dialect import Dialect
+from collector.query.reader import Reader
+from collector.query.when import Window
 from collector.storage.store import Store
 
-# What people group by -> the column of the view `costs`.
-DIMENSIONS: Final[Mapping[str, str]] = {
-    "service": "service_name", "team": "team", "tenant": "tenant", "environment": "environment",
-    "namespace": "k8s_namespace", "workload": "k8s_workload", "pod": "k8s_pod", "node": "k8s_node",
-    "cluster": "k8s_cluster", "operation": "operation", "provider": "service_provider_name",
-    "category": "service_category", "bought": "focus_service_name", "resource": "resource_id", "rule": "rule_id",
-}  # fmt: skip
-_KINDS: Final = {
-    kind.value: f"__{kind.name.lower()}__"
-    for kind in SubjectKind
-    if kind
-    not in {SubjectKind.WORKLOAD, SubjectKind.REQUEST_GROUP, SubjectKind.SPAN, SubjectKind.UNSPECIFIED}
-}
+# Who has no name of its own: what a line of nobody's is called instead.
+_NOBODY: Final = frozenset({"idle", "shared", "overhead", "unallocated", "other"})
 _ZERO: Final = Decimal(0)
 
 
@@ -72,13 +65,11 @@ def summarize(store: Store, period: Period, by: Sequence[str], compared: Period 
     """Add up the charge periods that begin in `period`.
 
     Raises:
-        ValueError: something is no dimension.
+        ValueError: something is no dimension (`query.costs.DIMENSIONS`).
     """
-    for name in by:
-        if name not in DIMENSIONS:
-            raise ValueError(f"{name!r} is no dimension: there are {', '.join(DIMENSIONS)}")
-    now = _sums(store, period, by)
-    before = _sums(store, compared, by) if compared is not None else {}
+    reader = Reader(store, Dialect(store.dialect == "sqlite"), SystemClock(), None)
+    now = _sums(reader, period, by)
+    before = _sums(reader, compared, by) if compared is not None else {}
     lines = [
         Line(
             currency=key[0],
@@ -93,41 +84,13 @@ def summarize(store: Store, period: Period, by: Sequence[str], compared: Period 
     return Summary(by=tuple(by), period=period, compared=compared, lines=tuple(lines))
 
 
-def _sums(store: Store, period: Period, by: Sequence[str]) -> dict[tuple[str, ...], tuple[Decimal, int]]:
-    dialect = Dialect(store.dialect == "sqlite")
-    columns = ", ".join(DIMENSIONS[name] for name in by)
-    kind = "subject_kind"
-    text = statement(
-        f"SELECT billing_currency, {kind}, {columns}, {_sum(dialect)}, count(*) - count(effective_cost)",
-        f"FROM costs WHERE {_during(dialect)}",
-        f"GROUP BY billing_currency, {kind}, {columns}",
-    )
-    bounds: dict[str, Any] = {
-        "start": period.start_unix_nano if dialect.sqlite else dialect.time(period.start_unix_nano // 1000),
-        "end": period.end_unix_nano if dialect.sqlite else dialect.time(period.end_unix_nano // 1000),
-    }
+def _sums(reader: Reader, period: Period, by: Sequence[str]) -> dict[tuple[str, ...], tuple[Decimal, int]]:
+    window = Window(period.start_unix_nano, period.end_unix_nano)
     found: dict[tuple[str, ...], tuple[Decimal, int]] = {}
-    for currency, kind_value, *keys, cost, unpriced in store.query(text, bounds).rows:
-        special = _special(kind_value)
-        names = tuple(special or ("" if key is None else str(key)) for key in keys)
-        known = found.get((currency, *names), (_ZERO, 0))
-        amount = _ZERO if cost is None else Decimal(str(cost))
-        found[(currency, *names)] = (add(known[0], amount), known[1] + int(unpriced))
+    for cost in read_costs(reader, window, [*by, "subject"], NO_DIMENSIONS, None):
+        subject = cost.labels["subject"]
+        special = f"__{subject}__" if subject in _NOBODY else ""
+        key = (cost.billing_currency, *(special or cost.labels[name] or "" for name in by))
+        known = found.get(key, (_ZERO, 0))
+        found[key] = (add(known[0], cost.effective_cost or _ZERO), known[1] + cost.unpriced)
     return found
-
-
-def _special(kind: Any) -> str:
-    """What a row of nobody is called; a view shows the kind as a number or as a word."""
-    if isinstance(kind, int):
-        return _KINDS.get(kind, "")
-    name = f"__{str(kind).lower()}__"
-    return name if name in _KINDS.values() else ""
-
-
-def _sum(dialect: Dialect) -> str:
-    return "decimal_sum(effective_cost)" if dialect.sqlite else "sum(effective_cost)"
-
-
-def _during(dialect: Dialect) -> str:
-    column = "time_unix_nano" if dialect.sqlite else "time"
-    return f"{column} >= %(start)s AND {column} < %(end)s"

@@ -327,7 +327,7 @@ def test_a_summary_compares_with_the_time_before(store: Store) -> None:
     assert all(line.change == line.cost - (line.previous or 0) for line in summary.lines)
     assert summary.movers()
     assert any(line.unpriced for line in summarize(store, hours[0], ["service"]).lines)
-    with pytest.raises(ValueError, match="no dimension"):
+    with pytest.raises(ValueError, match="'servce' is not a dimension of costs"):
         summarize(store, hours[0], ["servce"])
 
 
