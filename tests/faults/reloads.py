@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tests.faults.footprint import Footprint, footprint
 from tests.faults.load import Load
@@ -20,6 +21,8 @@ from tests.faults.stage import QUICK, Stage, caught_up, config, stable_port, sta
 from tests.support.daemon import Daemon
 from tests.support.destination import Destination
 from tests.support.eventually import eventually
+
+_PATIENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +100,20 @@ def reloaded(stage: Stage) -> Outcome:
             for variant in itertools.islice(series, 10):
                 problems += [problem for problem in [apply(daemon, path, variant)] if problem]
                 load.wait_for(10)
-            marks.append(_settled_footprint(daemon))
+            marks.append(_settled_footprint(daemon, marks[0] if marks else None))
         outcome = _end(stage, daemon, load, database)
         problems += marks[0].problems(marks[-1])
     return outcome.but(*problems, note=f"{10 * len(marks)} reloads: {marks[0]}, then {marks[-1]}")
 
 
-def _settled_footprint(daemon: Daemon) -> Footprint:
-    """When what was replaced has gone: it may take its time to drain."""
-    eventually(
-        lambda: not any("reload" in name for name in _threads(daemon)),
-        within_s=60,
-        what="the end of old parts",
-    )
-    time.sleep(2.5)  # the main thread tidies up when it ticks
-    return footprint(daemon)
-
-
-def _threads(daemon: Daemon) -> list[str]:
-    return [
-        (task / "comm").read_text().strip() for task in Path(f"/proc/{daemon.process.pid}/task").iterdir()
-    ]
+def _settled_footprint(daemon: Daemon, first: Footprint | None) -> Footprint:
+    """When what was replaced has gone: it may take its time to drain. What stays for `_PATIENCE_S` has leaked."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        time.sleep(2.5)  # the main thread tidies up when it ticks
+        now = footprint(daemon)
+        if first is None or not first.problems(now) or time.monotonic() > end:
+            return now
 
 
 def _end(stage: Stage, daemon: Daemon, load: Load, destination: Destination) -> Outcome:
