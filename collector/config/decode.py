@@ -9,6 +9,7 @@ What a config class may hold: see `config.option`. How a value is written:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable
 from decimal import Decimal
@@ -95,6 +96,7 @@ class _Decoder:
         given: dict[str, Place] = {}
         excused: set[str] = set()  # a missing option of which a misspelt form is there
         failed = False
+        unreadable: set[str] = set()
         for key, entry in node.entries.items():
             field = known.find(key)
             if field is None:
@@ -108,27 +110,36 @@ class _Decoder:
             given[field.name] = entry.key
             value = self.option(entry.value, field, f"{path}.{key}" if path else key, entry.key)
             if value is INVALID:
-                failed = True
+                unreadable.add(field.name)
             elif value is not dataclasses.MISSING:
                 values[field.name] = value
         for field in known.fields.values():
             if field.required and field.name not in {*given, *excused}:
                 failed = True
                 self.missing(field, path, place)
-        if failed:
+            if field.required and field.name not in values:
+                unreadable.add(field.name)
+        unreadable |= excused - values.keys()
+        if unreadable:
+            self.validated(_part_of(config, values, unreadable), config, node, path, place)
             return INVALID
-        return self.validated(config(**values), node, path, place)
+        value = self.validated(config(**values), config, node, path, place)
+        return INVALID if failed else value
 
-    def validated(self, value: Any, node: Map, path: str, place: Place) -> Any:
-        """Run the config's own checks, and put each finding at the option it names."""
-        check = getattr(value, "validate", None)
-        findings: Iterable[Invalid] = check() if callable(check) else ()
+    def validated(self, value: Any, config: Any, node: Map, path: str, place: Place) -> Any:
+        """Run the config's own checks, and put each finding at the option it names.
+
+        Of a config with unreadable options, the checks run until one asks for such an option.
+        """
         failed = False
-        for finding in findings:
-            failed = True
-            name = ".".join(part for part in (path, finding.key) if part)
-            where = _locate(node, type(value), finding.key) or place
-            self.error(f"{name}: {finding.message}", where)
+        with contextlib.suppress(_UnreadableError):
+            check = getattr(value, "validate", None)
+            findings: Iterable[Invalid] = check() if callable(check) else ()
+            for finding in findings:
+                failed = True
+                name = ".".join(part for part in (path, finding.key) if part)
+                where = _locate(node, config, finding.key) or place
+                self.error(f"{name}: {finding.message}", where)
         return INVALID if failed else value
 
     def unknown(self, key: str, place: Place, known: Schema, path: str, excused: set[str]) -> bool:
@@ -271,6 +282,22 @@ class _Decoder:
                 elif ":" in node.text and not node.quoted and not node.origin:
                     label = "is a space missing after ':'?"
                 return self.error(f"{path}: expected {expected}, found a text", _point(node, place), label)
+
+
+class _UnreadableError(Exception):
+    """A check asked for an option that could not be read: what it would find is not known."""
+
+
+def _part_of(config: type[Any], values: dict[str, Any], unreadable: set[str]) -> Any:
+    """Return a `config` of which the options `unreadable` raise `_UnreadableError`."""
+
+    def get(self: Any, name: str) -> Any:
+        if name in unreadable:
+            raise _UnreadableError(name)
+        return object.__getattribute__(self, name)
+
+    part = type(config.__name__, (config,), {"__getattribute__": get})
+    return part(**{**dict.fromkeys(unreadable), **values})
 
 
 def _is_empty_text(node: Scalar, type_: Any) -> bool:

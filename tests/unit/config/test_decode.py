@@ -229,6 +229,16 @@ def test_a_check_over_nested_sections_is_found_at_the_option_it_names() -> None:
     assert wrong("protocols: {}", OtlpConfig) == ["2:1 store.protocols: needs grpc or http"]
 
 
+def test_a_check_over_options_is_made_beside_an_unreadable_one() -> None:
+    """Unless it asks for that one: what it would find is not known."""
+    assert wrong("size: 5\nsize_max: 3\nratio: x", BatchConfig) == [
+        "4:8 store.ratio: 'x' is not a number",
+        "3:1 store.size_max: must not be less than size",
+    ]
+    for unreadable in ("size: x", "sise: 100"):
+        assert len(wrong(f"{unreadable}\nsize_max: 3", BatchConfig)) == 1
+
+
 def test_every_mistake_is_found_in_one_run() -> None:
     """In sections, lists and mappings alike."""
     text = "endpoint: x\nnames: [{}, []]\nlabels: {a: []}\nlimit: -1\ncolor: blue\nenabled: on"
