@@ -86,7 +86,7 @@ def correct(
             late = {path: _billed(target[path], billing_period, recorded_unix_nano) for path in target}
             written += _revised(base, late)
             continue
-        if len(base) == 1 and len(target) > 1 and base[()].amounts == target[()].amounts:
+        if len(rows) == 1 and len(target) > 1 and base[()].amounts == target[()].amounts:
             written += _divided(base[()], target)
             continue
         before: list[CostAttributionRecord] = []

@@ -191,7 +191,7 @@ def _wait_for_letter(queues: Path) -> None:
     def size() -> int:
         return sum(path.stat().st_size for path in queues.glob(f"*/{FOLDER}/*.seg"))
 
-    before, deadline = size(), time.monotonic() + 30
+    before, deadline = size(), time.monotonic() + 120
     while size() == before:
         assert time.monotonic() < deadline, "no dead letter was written"
         time.sleep(0.001)

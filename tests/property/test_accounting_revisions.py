@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from collector.accounting.book import Book
@@ -15,9 +16,9 @@ from collector.accounting.revisions import correct, revise
 from collector.cost.amount import amount_text, total
 from collector.cost.engine import Engine
 from collector.cost.record import AMOUNTS, COSTS, CostAttributionRecord, Level, Period
-from collector.cost.usage import WindowUsage
+from collector.cost.usage import Series, SeriesValue, WindowUsage
 from collector.storage.store import Store, open_store
-from tests.property.test_cost_engine import PRICE, config, usages
+from tests.property.test_cost_engine import MEMORY, PRICE, config, usages
 from tests.support.cost import HOUR, NOW
 
 OCTOBER: Final = Period(1_790_812_800 * 10**9, 1_793_491_200 * 10**9)
@@ -100,18 +101,40 @@ def test_a_revised_window_is_what_from_scratch_gives(
             assert revise(book.read(HOUR), again) == []
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.generate])
-@given(first=usages(), steps=st.lists(usages(), min_size=1, max_size=3), price=PRICE, basis=BASIS)
-def test_corrections_sum_to_the_difference(
-    first: WindowUsage, steps: list[WindowUsage], price: Decimal, basis: str
-) -> None:
+@st.composite
+def histories(draw: st.DrawFn) -> list[WindowUsage]:
+    """What a window was found to be, time after time: origins come, go, and come as they were."""
+    known = draw(st.lists(usages(), min_size=1, max_size=3))
+    nothing = replace(known[0], series={}, requests={}, metered={}, tokens={}, charges=[])
+    return draw(st.lists(st.sampled_from([*known, nothing]), min_size=2, max_size=4))
+
+
+def node(memory: str, observed_ns: int) -> WindowUsage:
+    """One node that was there so long, and nothing on it."""
+    value = SeriesValue({"k8s.node.name": "n1"}, Decimal(memory), observed_ns)
+    return WindowUsage(period=HOUR, series={Series.parse(MEMORY[2]): [value]})
+
+
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(history=histories(), price=PRICE, basis=BASIS)
+@example(
+    history=[
+        WindowUsage(period=HOUR, series={}),
+        node("8", 3600),
+        node("0", 0),
+        WindowUsage(period=HOUR, series={}),
+    ],
+    price=Decimal(1),
+    basis="measured",
+)
+def test_corrections_sum_to_the_difference(history: list[WindowUsage], price: Decimal, basis: str) -> None:
     """In several billing periods; what was closed stays as it was."""
     engine = Engine(config("keep", basis, price))
     with ledger() as (store, book):
-        put(store, book, revise([], engine.attribute(first, NOW).records))
+        put(store, book, revise([], engine.attribute(history[0], NOW).records))
         closed = {record.record_id: record for record in book.read(HOUR)}
         for month in (OCTOBER, NOVEMBER):
-            for usage in steps:
+            for usage in history[1:]:
                 computed = engine.attribute(usage, LATER).records
                 made = correct(book.read(HOUR), computed, billing_period=month, recorded_unix_nano=LATER)
                 put(store, book, made)
