@@ -7,7 +7,7 @@ Code decides without waiting, or waits without deciding.**
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collector.pipeline.admission import ByteBudget
     from collector.pipeline.batching import BatchLimits
     from collector.pipeline.disk_queue import QueueStorage
+    from collector.pipeline.http import HttpHandler, HttpLimits
     from collector.pipeline.observe import Meters
 
 
@@ -257,26 +258,13 @@ class SocketListener(Protocol):
         ...
 
 
-ASGI = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpLimits:
-    """What a slow or hostile client may take. Seconds, except where the name says otherwise."""
-
-    read_header_timeout_s: float = 10.0
-    write_timeout_s: float = 30.0  # how long a client may leave an answer unread
-    idle_timeout_s: float = 60.0
-    connections_max: int = 1000
-
-
 class HttpHost(Protocol):
     """Where connections are served: one event loop for the whole process."""
 
     def serve(
-        self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
+        self, handler: HttpHandler, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
     ) -> HttpListener:
-        """Bind `endpoint` (`host:port`) and serve `app`.
+        """Bind `endpoint` (`host:port`) and serve HTTP: put the requests to `handler`.
 
         `sharing`: a listener whose sockets are used as well if it was asked for the same endpoint. Connections come
         to both until it is stopped; none is refused.

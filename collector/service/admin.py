@@ -11,26 +11,36 @@ Nothing here is secret, and nothing here changes anything.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import queue
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs
 
 import msgspec
 
-from collector.pipeline.component import HttpLimits
+from collector.model.errors import RetryableError
+from collector.pipeline.admission import ByteBudget
+from collector.pipeline.http import HttpLimits
 from collector.service.exposition import CONTENT_TYPE
+from collector.wire.http1 import header_lines
 
 if TYPE_CHECKING:
+    import asyncio
+
     from structlog.typing import FilteringBoundLogger
 
     from collector.pipeline.component import HttpHost, HttpListener
+    from collector.pipeline.http import HttpPeer
+    from collector.wire.http1 import Request
 
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 # A database that does not answer is reported as that; whoever asked does not wait for ever.
 _BLOCKING_TIMEOUT_S: Final = 10.0
+# Bodies that are being sent here, all together.
+_BODIES_BYTES_MAX: Final = 32 * 1024 * 1024
 # How long answers that are being given may take when the server stops.
 _STOP_S: Final = 1.0
 
@@ -77,87 +87,162 @@ class Errands:
         """Let `run` return, after what waits."""
         self._waiting.put(None)
 
-    async def do(self, question: Callable[[], Reply]) -> Reply:
-        """Have `question` answered in the thread."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Reply] = loop.create_future()
+    def do(
+        self, loop: asyncio.AbstractEventLoop, question: Callable[[], Reply], done: Callable[[Reply], None]
+    ) -> None:
+        """Have `question` answered in the thread, and `done` called with that on `loop`, once. It must not raise."""
+        given = False
 
-        def settle(reply: Reply | None, error: BaseException | None) -> None:
-            if answer.done():  # nobody waits any more
-                return
-            if error is not None:
-                answer.set_exception(error)
-            elif reply is not None:
-                answer.set_result(reply)
+        def settle(reply: Reply) -> None:
+            nonlocal given
+            if not given:  # else nobody waits any more
+                given = True
+                late.cancel()
+                done(reply)
 
         def errand() -> None:
-            try:
-                reply, error = question(), None
-            except Exception as raised:  # noqa: BLE001  carried over to the waiting coroutine, raised there
-                reply, error = None, raised
-            loop.call_soon_threadsafe(settle, reply, error)
+            reply = question()
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(settle, reply)
 
+        late = loop.call_later(
+            _BLOCKING_TIMEOUT_S, settle, text_reply(504, f"no answer within {_BLOCKING_TIMEOUT_S:g} s")
+        )
         try:
             self._waiting.put_nowait(errand)
-            return await asyncio.wait_for(answer, _BLOCKING_TIMEOUT_S)
         except queue.Full:
-            return text_reply(503, "too many questions at once")
-        except TimeoutError:
-            return text_reply(504, f"no answer within {_BLOCKING_TIMEOUT_S:g} s")
+            settle(text_reply(503, "too many questions at once"))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an endpoint is asked. `query`: its parameters, in order, of those with one name all."""
+
+    method: str = "GET"
+    path: str = ""
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    body: bytes = b""
+
+    def parameter(self, name: str, default: str = "") -> str:
+        """The last value of a parameter."""
+        values = self.query.get(name)
+        return values[-1] if values else default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One path: who answers, and whether that may take long."""
+    """One path: who answers, by which methods, with how large a body, and whether that may take long."""
 
     about: str
-    answer: Callable[[], Reply]
+    answer: Callable[[Question], Reply]
+    methods: tuple[str, ...] = ("GET", "HEAD")
+    body_bytes_max: int = 0
     blocking: bool = False
 
 
 class AdminApp:
-    """The ASGI application."""
+    """The handler of the admin server's requests: an `HttpHandler`."""
 
     def __init__(self, endpoints: dict[str, Endpoint], errands: Errands, log: FilteringBoundLogger) -> None:
         self._endpoints = endpoints
-        self._errands = errands
         self._log = log
+        self.errands = errands
+        self.bodies = ByteBudget(_BODIES_BYTES_MAX)
 
-    async def __call__(self, scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
-        """See the ASGI specification, "HTTP & WebSocket ASGI Message Format"."""
-        if scope["type"] != "http":
-            return
-        reply = await self._reply(scope["method"], scope["path"])
-        headers = [
-            (b"content-type", reply.content_type.encode()),
-            (b"content-length", str(len(reply.body)).encode()),
-            (b"cache-control", b"no-store"),
-        ]
-        if reply.status == 405:
-            headers.append((b"allow", b"GET, HEAD"))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        body = b"" if scope["method"] == "HEAD" else reply.body
-        await send({"type": "http.response.body", "body": body})
-
-    async def _reply(self, method: str, path: str) -> Reply:
-        if path == "/":
-            return text_reply(200, self._index())
+    def __call__(self, peer: HttpPeer, request: Request) -> _Asking | None:
+        """Find who answers. Nobody: say what there is."""
+        path = request.path
         endpoint = self._endpoints.get(path.rstrip("/"))
-        if endpoint is None:
-            return text_reply(404, f"there is nothing at {path}; there is:\n\n{self._index()}")
-        if method not in ("GET", "HEAD"):
-            return text_reply(405, f"{path} can only be read")
+        if path == "/":
+            give(peer, request, text_reply(200, self._index()))
+        elif endpoint is None:
+            reply = text_reply(404, f"there is nothing at {path}; there is:\n\n{self._index()}")
+            give(peer, request, reply)
+        elif request.method not in endpoint.methods:
+            methods = ", ".join(endpoint.methods)
+            give(peer, request, text_reply(405, f"{path} takes {methods}"), ("allow", methods))
+        else:
+            asking = _Asking(self, peer, request, endpoint)
+            return asking if asking.fits() else None
+        return None
+
+    def reply(self, endpoint: Endpoint, question: Question) -> Reply:
+        """What `endpoint` answers."""
         try:
-            if endpoint.blocking:
-                return await self._errands.do(endpoint.answer)
-            return endpoint.answer()
+            return endpoint.answer(question)
         except Exception as error:  # noqa: BLE001  the edge of the process: a probe gets an answer, we a log line
-            self._log.error("An admin endpoint failed.", path=path, exc_info=error)
-            return text_reply(500, f"{path} failed: the log says why")
+            self._log.error("An admin endpoint failed.", path=question.path, exc_info=error)
+            return text_reply(500, f"{question.path} failed: the log says why")
 
     def _index(self) -> str:
         width = max(map(len, self._endpoints))
         return "\n".join(f"{path:<{width}}  {endpoint.about}" for path, endpoint in self._endpoints.items())
+
+
+class _Asking:
+    """One request to an endpoint: an `HttpCall`."""
+
+    def __init__(self, app: AdminApp, peer: HttpPeer, request: Request, endpoint: Endpoint) -> None:
+        self._app = app
+        self._peer = peer
+        self._request = request
+        self._endpoint = endpoint
+        self._reservation = app.bodies.open_reservation()
+        self._asked = False
+        if not endpoint.body_bytes_max:
+            request.drop_body()
+
+    def fits(self) -> bool:
+        """Whether the body is not too large, for the endpoint and beside those of others. Else it is answered."""
+        request, size_max = self._request, self._endpoint.body_bytes_max
+        if not size_max:  # a body that nobody has asked for
+            return True
+        size = max(request.size, request.length or 0)
+        if size > size_max:
+            self._done(text_reply(413, f"a body of more than {size_max} bytes"))
+            return False
+        try:
+            self._reservation.expect(request.size, size)
+        except RetryableError as error:
+            self._done(text_reply(503, str(error)))
+            return False
+        return True
+
+    def received(self) -> None:
+        """See `HttpCall`."""
+        self.fits()
+
+    def complete(self) -> None:
+        """See `HttpCall`."""
+        if not self.fits():
+            return
+        app, request, endpoint = self._app, self._request, self._endpoint
+        query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
+        question = Question(request.method, request.path.rstrip("/"), query, request.take_body())
+        self._asked = True
+        if endpoint.blocking:
+            app.errands.do(self._peer.loop, lambda: app.reply(endpoint, question), self._done)
+        else:
+            self._done(app.reply(endpoint, question))
+
+    def _done(self, reply: Reply) -> None:
+        self._reservation.release()
+        give(self._peer, self._request, reply)
+
+    def expired(self) -> None:
+        """See `HttpCall`."""
+        self._done(text_reply(408, "the body did not arrive in time"))
+
+    def gone(self) -> None:
+        """See `HttpCall`: what was asked is answered all the same, and gives back its bytes then."""
+        if not self._asked:
+            self._reservation.release()
+
+
+def give(peer: HttpPeer, request: Request, reply: Reply, *more: tuple[str, str]) -> None:
+    """Answer a request."""
+    headers = [("content-type", reply.content_type), ("cache-control", "no-store"), *more]
+    peer.answer(request, reply.status, header_lines(headers), reply.body)
 
 
 class AdminServer:

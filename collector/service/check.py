@@ -13,8 +13,6 @@ from prometheus_client import CollectorRegistry
 from collector.model.clock import SystemClock
 from collector.pipeline.admission import ByteBudget
 from collector.pipeline.component import (
-    ASGI,
-    HttpLimits,
     HttpListener,
     Settings,
     SocketListener,
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     from collector.model.identity import ComponentID
     from collector.pipeline.component import CheckStep
+    from collector.pipeline.http import HttpHandler, HttpLimits
     from collector.service.config import Config
 
 
@@ -68,7 +67,7 @@ class _NoHttp:
     """No server."""
 
     def serve(
-        self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
+        self, handler: HttpHandler, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
     ) -> HttpListener:
         """See `HttpHost`."""
         raise RuntimeError(f"a check does not serve {endpoint}")

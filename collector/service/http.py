@@ -8,15 +8,14 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from collector.pipeline.component import ASGI, HttpLimits, HttpListener, SocketListener, StartError, Thread
+from collector.pipeline.component import HttpListener, SocketListener, StartError, Thread
 from collector.pipeline.endpoint import Endpoint, bind
 
 if TYPE_CHECKING:
     import socket
 
-    from uvicorn.server import ServerState
-
-    from collector.service.http_protocol import LimitedProtocol
+    from collector.pipeline.http import HttpHandler, HttpLimits
+    from collector.service.http_connection import Peers
 
 T = TypeVar("T")
 
@@ -25,6 +24,7 @@ _PATIENCE_S: Final = 5.0
 # How long a connection that idles when its listener stops may still bring a request. One that was on its way would
 # be lost: the client would see a connection that was reset, and not know whether it was taken.
 _LINGER_S: Final = 0.5
+_LOOK_S: Final = 0.02
 
 
 class HttpLoop:
@@ -38,11 +38,16 @@ class HttpLoop:
         self._closed = False
 
     def serve(
-        self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
+        self, handler: HttpHandler, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
     ) -> Listener:
         """See `HttpHost`."""
-        return self._open(
-            endpoint, sharing, lambda loop, where, sockets: _listen(loop, app, where, sockets, limits)
+        # Not before it is needed: a daemon without HTTP does without the parser.
+        from collector.service.http_connection import HttpConnection, Peers
+
+        peers = Peers(handler, limits)
+        shared = sharing.listening if isinstance(sharing, Listener) else None
+        return Listener(
+            self.listen(lambda loop: HttpConnection(peers, loop), endpoint, sharing=shared), peers
         )
 
     def listen(
@@ -53,23 +58,15 @@ class HttpLoop:
         sharing: SocketListener | None = None,
     ) -> Sockets:
         """See `HttpHost`."""
-        return self._open(endpoint, sharing, lambda loop, where, sockets: _accept(loop, make, where, sockets))
-
-    def _open(
-        self,
-        endpoint: str,
-        sharing: object,
-        begin: Callable[[asyncio.AbstractEventLoop, Endpoint, list[socket.socket]], Coroutine[Any, Any, T]],
-    ) -> T:
         try:
             where = Endpoint.parse(endpoint)
         except ValueError as error:
             raise StartError(str(error)) from error
-        shared = sharing.sockets(where) if isinstance(sharing, Sockets | Listener) else []
+        shared = sharing.sockets(where) if isinstance(sharing, Sockets) else []
         sockets = shared or bind(where)
         try:
             loop = self._running_loop()
-            return _call(loop, begin(loop, where, sockets), _PATIENCE_S)
+            return _call(loop, _accept(loop, make, where, sockets), _PATIENCE_S)
         except BaseException:
             for listening in sockets:
                 listening.close()
@@ -159,85 +156,47 @@ class Sockets:
 
 
 class Listener:
-    """An `HttpListener`: one application at one endpoint."""
+    """An `HttpListener`: one handler at one endpoint."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sockets: Sockets,
-        state: ServerState,
-        leaving: set[LimitedProtocol],
-    ) -> None:
-        self._loop = loop
-        self._sockets = sockets
-        self._state = state
-        self._leaving = leaving
+    def __init__(self, listening: Sockets, peers: Peers) -> None:
+        self.listening = listening
+        self._peers = peers
         self._stopped = False
 
     @property
     def endpoint(self) -> str:
         """`host:port` as bound."""
-        return self._sockets.endpoint
-
-    def sockets(self, endpoint: Endpoint) -> list[socket.socket]:
-        """See `Sockets`."""
-        return self._sockets.sockets(endpoint)
+        return self.listening.endpoint
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._state.connections)
+        return len(self._peers.open)
 
     def stop(self, grace_s: float) -> None:
         """See `HttpListener`."""
-        if self._stopped or self._loop.is_closed():
-            return
-        self._stopped = True
-        with contextlib.suppress(RuntimeError):  # the loop ended in between: nothing is left to stop
-            _call(self._loop, self._stop(grace_s), grace_s + _PATIENCE_S)
+        if not self._stopped:
+            self._stopped = True
+            self.listening.call(self._stop(grace_s), grace_s)
 
     async def _stop(self, grace_s: float) -> None:
-        from collector.service.http_protocol import LimitedProtocol  # loaded, since it listens
-
-        self._sockets.close_now()
-        for connection in list(self._state.connections):
-            if isinstance(connection, LimitedProtocol):
-                connection.end_soon()
-        end = self._loop.time() + grace_s
-        while self._state.connections and self._loop.time() < end - grace_s + min(_LINGER_S, grace_s):
-            await asyncio.sleep(_LINGER_S / 25)
-        for connection in list(self._state.connections):
-            connection.shutdown()  # closes it if idle; else after the answer it is working on
-        if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=max(0.0, end - self._loop.time()))
-        # First the connections, then what works for them: a cancelled request that could still answer would
-        # answer 500, and a client throws away what was answered by 500. No answer at all is sent again.
-        for connection in [*self._state.connections, *self._leaving]:
-            connection.transport.abort()
+        self.listening.close_now()
+        peers, now = self._peers, asyncio.get_running_loop().time
+        peers.stopping = True
+        for connection in list(peers.open):
+            connection.end_soon()
+        end = now() + grace_s
+        linger_end = now() + min(_LINGER_S, grace_s)
+        while peers.open and now() < linger_end:
+            await asyncio.sleep(_LOOK_S)
+        for connection in list(peers.open):
+            connection.end()
+        while (peers.open or peers.leaving) and now() < end:
+            await asyncio.sleep(_LOOK_S)
+        # A request that is cut off gets no answer: its client sends it again, as it would not after a 500.
+        for connection in [*peers.open, *peers.leaving]:
+            connection.abort()
         await asyncio.sleep(0)  # one turn of the loop, in which they learn of it
-        for task in list(self._state.tasks):
-            task.cancel()
-
-
-async def _listen(
-    loop: asyncio.AbstractEventLoop,
-    app: ASGI,
-    endpoint: Endpoint,
-    sockets: list[socket.socket],
-    limits: HttpLimits,
-) -> Listener:
-    # Not before it is needed: see http_protocol.
-    from uvicorn.server import ServerState
-
-    from collector.service.http_protocol import LimitedProtocol, protocol_config
-
-    config = protocol_config(app)
-    state = ServerState()
-    leaving: set[LimitedProtocol] = set()
-    accepting = await _accept(
-        loop, lambda loop: LimitedProtocol(config, state, limits, leaving, loop), endpoint, sockets
-    )
-    return Listener(loop, accepting, state, leaving)
 
 
 async def _accept(

@@ -17,10 +17,8 @@ from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 from collector.pipeline.admission import ByteBudget
 from collector.pipeline.component import (
-    ASGI,
     Batch,
     CheckStep,
-    HttpLimits,
     HttpListener,
     Settings,
     SocketListener,
@@ -28,6 +26,7 @@ from collector.pipeline.component import (
     State,
     Thread,
 )
+from collector.pipeline.http import HttpHandler, HttpLimits
 from collector.pipeline.observe import Meters
 from tests.support.fake_clock import FakeClock
 from tests.support.recording_log import RecordingLog
@@ -58,7 +57,7 @@ class NoHttp:
     """An `HttpHost` for components that serve none."""
 
     def serve(
-        self, app: ASGI, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
+        self, handler: HttpHandler, endpoint: str, limits: HttpLimits, *, sharing: HttpListener | None = None
     ) -> HttpListener:
         """See `HttpHost`."""
         raise StartError("no HTTP here")

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from collector.pipeline.component import HttpLimits
-from collector.service.admin import AdminApp, Endpoint, Errands, Reply, json_reply, text_reply
+from collector.pipeline.http import HttpLimits
+from collector.service.admin import AdminApp, Endpoint, Errands, Question, Reply, json_reply, text_reply
 from collector.service.http import HttpLoop
 from collector.service.supervisor import Supervisor
 from tests.support.eventually import eventually
+from tests.support.raw_http import RawHttp
 from tests.support.recording_log import RecordingLog
 
 
@@ -26,17 +27,19 @@ class Server:
     supervisor: Supervisor
     hold: threading.Event
 
-    def ask(self, path: str, method: str = "GET") -> tuple[int, http.client.HTTPMessage, str]:
+    def ask(
+        self, path: str, method: str = "GET", body: bytes | Iterator[bytes] | None = None
+    ) -> tuple[int, http.client.HTTPMessage, str]:
         connection = http.client.HTTPConnection(self.endpoint, timeout=10)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body, encode_chunked=True)
             response = connection.getresponse()
             return response.status, response.headers, response.read().decode()
         finally:
             connection.close()
 
 
-def _fail() -> Reply:
+def _fail(question: Question) -> Reply:
     raise KeyError("no such thing")
 
 
@@ -45,16 +48,25 @@ def server(recorded: RecordingLog) -> Iterator[Server]:
     supervisor = Supervisor(recorded.log)
     loop, errands, hold = HttpLoop(supervisor.spawn), Errands(), threading.Event()
 
-    def slow() -> Reply:
+    def slow(question: Question) -> Reply:
         hold.wait(10)
         return text_reply(200, f"answered in {threading.current_thread().name}")
 
     endpoints = {
-        "/livez": Endpoint(about="whether it lives", answer=lambda: text_reply(200, "ok")),
-        "/healthz": Endpoint(about="how it is", answer=lambda: json_reply(503, {"status": "failed"})),
+        "/livez": Endpoint(about="whether it lives", answer=lambda _: text_reply(200, "ok")),
+        "/healthz": Endpoint(about="how it is", answer=lambda _: json_reply(503, {"status": "failed"})),
         "/broken": Endpoint(about="a mistake", answer=_fail),
         "/slow": Endpoint(about="takes long", answer=slow, blocking=True),
         "/slow/broken": Endpoint(about="a mistake elsewhere", answer=_fail, blocking=True),
+        "/asked": Endpoint(
+            about="what it was asked",
+            answer=lambda question: json_reply(
+                200, {"query": question.query, "last": question.parameter("x"), "body": len(question.body)}
+            ),
+            methods=("GET", "POST"),
+            body_bytes_max=2_000_000,
+            blocking=True,
+        ),
     }
     listener = loop.serve(AdminApp(endpoints, errands, recorded.log), "127.0.0.1:0", HttpLimits())
     supervisor.spawn("admin", errands.run)
@@ -97,6 +109,39 @@ def test_nothing_can_be_written(server: Server) -> None:
     """The admin server only tells."""
     status, headers, _ = server.ask("/livez", "POST")
     assert (status, headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_an_endpoint_is_given_the_query_and_the_body(server: Server) -> None:
+    """Decoded, in order, and all of several; an endpoint that wants neither need not look."""
+    status, _, body = server.ask("/asked/?x=1&y=a%20b&x=2&z=", "POST", b"p" * 1_500_000)
+    assert status == 200
+    assert json.loads(body) == {
+        "query": {"x": ["1", "2"], "y": ["a b"], "z": [""]},
+        "last": "2",
+        "body": 1_500_000,
+    }
+    assert json.loads(server.ask("/asked")[2]) == {"query": {}, "last": "", "body": 0}
+    assert server.ask("/livez", "GET", b"nobody wants this")[0] == 200
+
+
+def test_a_body_is_bounded_by_its_endpoint(server: Server) -> None:
+    """Told by its length, or counted as it comes."""
+    assert server.ask("/asked", "POST", b"x" * 2_000_001)[0] == 413
+    assert server.ask("/asked", "POST", iter([b"x" * 500_000] * 5))[0] == 413
+    assert server.ask("/asked", "POST", iter([b"x" * 500_000] * 4))[0] == 200
+
+
+def test_bodies_are_bounded_together(server: Server) -> None:
+    """Who sends much and does not finish keeps the others out for a moment, and fills no memory."""
+    waiting = []
+    for _ in range(30):
+        client = RawHttp.to(server.endpoint)
+        client.send(b"POST /asked HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_900_000)
+        waiting.append(client)
+    eventually(lambda: server.ask("/asked", "POST", b"x" * 2_000_000)[0] == 503)
+    for client in waiting:
+        client.close()
+    eventually(lambda: server.ask("/asked", "POST", b"x" * 2_000_000)[0] == 200)
 
 
 @pytest.mark.parametrize("path", ["/broken", "/slow/broken"])

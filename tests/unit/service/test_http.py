@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
-from collector.pipeline.component import HttpLimits, StartError
+from collector.pipeline.component import StartError
+from collector.pipeline.http import HttpHandler, HttpLimits, HttpPeer
 from collector.service.http import HttpLoop, Listener
+from collector.wire.http1 import Request
 from tests.support.eventually import eventually
+from tests.support.http_handlers import answering
 from tests.support.raw_http import RawHttp
 
 GET = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -32,21 +34,34 @@ def host() -> Iterator[HttpLoop]:
     loop.close()
 
 
-async def hello(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with the thread's name, after the whole body."""
-    while (await receive()).get("more_body"):
-        pass
-    await answer(send, threading.current_thread().name.encode())
+def thread_name(request: Request) -> bytes:
+    return threading.current_thread().name.encode()
 
 
-async def answer(send: Any, body: bytes, status: int = 200) -> None:
-    headers = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def refuse(peer: HttpPeer, request: Request) -> None:
+    """A handler that wants no body."""
+    peer.answer(request, 413, b"", b"too large")
 
 
-def serve(host: HttpLoop, app: Any = hello, **limits: float) -> Listener:
-    return host.serve(app, "127.0.0.1:0", HttpLimits(**limits))  # type: ignore[arg-type]
+def waiting_for(release: threading.Event, started: threading.Event | None = None) -> HttpHandler:
+    """A handler whose answer comes from a thread that waits."""
+
+    def begin(peer: HttpPeer, request: Request) -> None:
+        def work() -> None:
+            if started is not None:
+                started.set()
+            release.wait(20)
+            with contextlib.suppress(RuntimeError):  # the test is over
+                peer.loop.call_soon_threadsafe(peer.answer, request, 200, b"", b"done")
+
+        threading.Thread(target=work, daemon=True).start()
+
+    return answering(whole=begin)
+
+
+def serve(host: HttpLoop, handler: HttpHandler | None = None, **limits: float) -> Listener:
+    handler = handler or answering(thread_name)
+    return host.serve(handler, "127.0.0.1:0", HttpLimits(**limits))  # type: ignore[arg-type]
 
 
 def test_http_loop_serves_several_listeners_in_one_thread(host: HttpLoop) -> None:
@@ -68,7 +83,7 @@ def test_http_loop_names_port_holder_and_remedy_when_the_port_is_in_use(host: Ht
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartError) as caught:
-            host.serve(hello, f"127.0.0.1:{port}", HttpLimits())
+            host.serve(answering(thread_name), f"127.0.0.1:{port}", HttpLimits())
     message = str(caught.value)
     assert f"port {port} is in use" in message
     assert "(process " in message
@@ -79,7 +94,7 @@ def test_http_loop_names_port_holder_and_remedy_when_the_port_is_in_use(host: Ht
 def test_http_loop_refuses_what_is_no_endpoint(host: HttpLoop, endpoint: str) -> None:
     """`serve` may be given text that no configuration has checked."""
     with pytest.raises(StartError, match="is not an endpoint"):
-        host.serve(hello, endpoint, HttpLimits())
+        host.serve(answering(thread_name), endpoint, HttpLimits())
 
 
 def test_http_loop_serves_again_on_a_port_it_has_left(host: HttpLoop) -> None:
@@ -88,7 +103,7 @@ def test_http_loop_serves_again_on_a_port_it_has_left(host: HttpLoop) -> None:
     with RawHttp.to(listener.endpoint) as client:
         client.request("GET", "/")
         listener.stop(1.0)
-    again = host.serve(hello, listener.endpoint, HttpLimits())
+    again = host.serve(answering(thread_name), listener.endpoint, HttpLimits())
     with RawHttp.to(again.endpoint) as client:
         assert client.request("GET", "/").status == 200
 
@@ -101,11 +116,8 @@ def test_http_loop_keeps_a_connection_for_a_thousand_requests(host: HttpLoop) ->
 
 def test_http_loop_answers_pipelined_requests_in_order(host: HttpLoop) -> None:
     """Requests sent without waiting are answered one by one, in order (RFC 9112, section 9.3.2)."""
-
-    async def echo_path(scope: Any, receive: Any, send: Any) -> None:
-        await answer(send, scope["path"].encode())
-
-    with RawHttp.to(serve(host, echo_path).endpoint) as client:
+    handler = answering(lambda request: request.path.encode())
+    with RawHttp.to(serve(host, handler).endpoint) as client:
         client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: t\r\n\r\n" % n for n in range(20)))
         assert [client.read_response().body for _ in range(20)] == [b"/%d" % n for n in range(20)]
 
@@ -139,14 +151,13 @@ def test_http_loop_closes_a_connection_that_idles(host: HttpLoop) -> None:
 
 def test_http_loop_does_not_count_work_as_idling(host: HttpLoop) -> None:
     """A request that takes longer than the idle and header timeouts is answered all the same."""
-
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.sleep(0.5)
-        await answer(send, b"done")
-
-    listener = serve(host, slow, idle_timeout_s=0.1, read_header_timeout_s=0.1)
+    release = threading.Event()
+    limits = {"idle_timeout_s": 0.1, "read_header_timeout_s": 0.1, "read_timeout_s": 0.1}
+    listener = serve(host, waiting_for(release), **limits)
     with RawHttp.to(listener.endpoint) as client:
-        assert client.request("GET", "/").body == b"done"
+        client.send(GET)
+        threading.Timer(0.5, release.set).start()
+        assert client.read_response().body == b"done"
 
 
 def test_http_loop_refuses_a_header_without_end(host: HttpLoop) -> None:
@@ -199,12 +210,7 @@ def test_http_loop_makes_room_by_closing_the_connection_that_idles_longest(host:
 def test_http_loop_answers_503_when_every_connection_is_busy(host: HttpLoop) -> None:
     """Beyond the bound a client is told to come again, in the form OTLP clients understand."""
     release = threading.Event()
-
-    async def busy(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.to_thread(release.wait, 20)
-        await answer(send, b"")
-
-    listener = serve(host, busy, connections_max=2)
+    listener = serve(host, waiting_for(release), connections_max=2)
     working = [RawHttp.to(listener.endpoint) for _ in range(2)]
     for client in working:
         client.send(GET)
@@ -221,10 +227,6 @@ def test_http_loop_answers_503_when_every_connection_is_busy(host: HttpLoop) -> 
 
 def test_http_loop_lets_a_client_finish_a_body_that_was_refused(host: HttpLoop) -> None:
     """Closing while the client still sends would reset the connection, and the answer would be lost."""
-
-    async def refuse(scope: Any, receive: Any, send: Any) -> None:
-        await answer(send, b"too large", 413)
-
     with RawHttp.to(serve(host, refuse).endpoint) as client:
         assert client.request("POST", "/", body=b"x" * 8_000_000).status == 413
         assert client.request("POST", "/", body=b"x").status == 413  # and the connection is still good
@@ -232,10 +234,6 @@ def test_http_loop_lets_a_client_finish_a_body_that_was_refused(host: HttpLoop) 
 
 def test_http_loop_ends_a_client_that_never_finishes_a_refused_body(host: HttpLoop) -> None:
     """The patience has an end."""
-
-    async def refuse(scope: Any, receive: Any, send: Any) -> None:
-        await answer(send, b"too large", 413)
-
     with RawHttp.to(serve(host, refuse).endpoint) as client:
         client.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nx")
         assert client.read_response().status == 413
@@ -244,11 +242,7 @@ def test_http_loop_ends_a_client_that_never_finishes_a_refused_body(host: HttpLo
 
 def test_http_loop_ends_a_client_that_does_not_read_its_answer(host: HttpLoop) -> None:
     """An answer larger than the kernel's buffers waits for its reader only so long."""
-
-    async def large(scope: Any, receive: Any, send: Any) -> None:
-        await answer(send, b"x" * 50_000_000)
-
-    listener = serve(host, large, write_timeout_s=0.3)
+    listener = serve(host, answering(lambda request: b"x" * 50_000_000), write_timeout_s=0.3)
     with RawHttp.to(listener.endpoint) as client:
         client.send(GET)
         eventually(lambda: listener.connections == 1)
@@ -258,13 +252,7 @@ def test_http_loop_ends_a_client_that_does_not_read_its_answer(host: HttpLoop) -
 def test_http_listener_stop_answers_what_is_running(host: HttpLoop) -> None:
     """Graceful: new connections are refused, running requests get their answer, then all is closed."""
     started, release = threading.Event(), threading.Event()
-
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        started.set()
-        await asyncio.to_thread(release.wait, 20)
-        await answer(send, b"done")
-
-    listener = serve(host, slow)
+    listener = serve(host, waiting_for(release, started))
     with RawHttp.to(listener.endpoint) as running, RawHttp.to(listener.endpoint) as idle:
         running.send(GET)
         assert started.wait(20)
@@ -282,11 +270,7 @@ def test_http_listener_stop_answers_what_is_running(host: HttpLoop) -> None:
 
 def test_http_listener_stop_gives_no_answer_after_the_grace(host: HttpLoop) -> None:
     """A request cut off gets no answer: a client sends that again, while a 500 would make it drop its data."""
-
-    async def stuck(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.sleep(3600)
-
-    listener = serve(host, stuck)
+    listener = serve(host, waiting_for(threading.Event()))
     with RawHttp.to(listener.endpoint) as client:
         client.send(GET)
         eventually(lambda: listener.connections == 1)

@@ -142,13 +142,13 @@ def test_messages_without_end_do_not_fill_memory() -> None:
 
 
 def test_libraries_come_out_of_the_same_door() -> None:
-    """What uvicorn or grpc say through `logging` is a line of ours, warnings and up."""
+    """What asyncio or psycopg say through `logging` is a line of ours, warnings and up."""
     stream = io.StringIO()
     open_log(stream, FakeClock())
-    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
-    logging.getLogger("uvicorn.error").info("Started server process")
+    logging.getLogger("psycopg.pool").warning("error connecting")
+    logging.getLogger("psycopg.pool").info("a connection")
     (line,) = lines(stream)
-    assert (line["component"], line["level"]) == ("uvicorn.error", "warning")
+    assert (line["component"], line["level"]) == ("psycopg.pool", "warning")
 
 
 def test_logging_does_not_load_the_command_line_s_libraries() -> None:
