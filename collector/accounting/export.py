@@ -82,7 +82,7 @@ def write_focus(
                 sink.writelines(csv_chunks(rows))
             sink.flush()
             sink.seek(0)
-            report = check_file(sink, path.name, options.version)
+            report = check_file(sink, path.name, options.version, as_billed=True)
             if not report.ok():
                 raise FocusCheckError(report)
             return report

@@ -9,6 +9,8 @@ Charges of both sides meet by charge period, currency and the columns in `match`
 
 Afterwards estimates, adjustments and what was taken over sum to the bill, in every cost column, to its last digit.
 The bill's other charges do not become records: they would be counted twice.
+
+A bill says nothing about what others charge for: estimates of providers that are not in it stay as they are.
 """
 
 from __future__ import annotations
@@ -98,12 +100,13 @@ def reconcile(
         raise ValueError(f"{unknown[0]!r} is no column of a charge")
     parts: dict[bytes, list[CostAttributionRecord]] = {}
     pairs: dict[tuple[str, ...], _Pair] = {}
-    for record in estimated:
+    bills = list(billed)
+    for record in _concerned(list(estimated), bills, match):
         if record.level is Level.ORIGIN:
             pairs.setdefault(_key(record.charge, match), _Pair([], [])).estimates.append(record)
         elif not record.corrects_record_id:
             parts.setdefault(record.parent_record_id, []).append(record)
-    for record in billed:
+    for record in bills:
         pairs.setdefault(_key(record.charge, match), _Pair([], [])).bills.append(record)
     records: list[CostAttributionRecord] = []
     report = []
@@ -117,6 +120,27 @@ def reconcile(
     check_balance(records)
     ordered = sorted(records, key=lambda record: (record.level, record.record_id))
     return Reconciliation(tuple(ordered), tuple(report))
+
+
+def _concerned(
+    estimated: Sequence[CostAttributionRecord], bills: Sequence[CostAttributionRecord], match: Sequence[str]
+) -> Iterable[CostAttributionRecord]:
+    """Yield what a bill is about: of its providers, of nobody's, or of a thing that it names."""
+    providers = {name for bill in bills for name in _providers(bill.charge)}
+    things = {_key(bill.charge, match) for bill in bills if any(getattr(bill.charge, name) for name in match)}
+    foreign = set()
+    for record in estimated:
+        if record.level is Level.ORIGIN:
+            own = _providers(record.charge)
+            if providers and own and not own & providers and _key(record.charge, match) not in things:
+                foreign.add(record.origin_id)
+    yield from (record for record in estimated if record.origin_id not in foreign)
+
+
+def _providers(charge: Charge) -> set[str]:
+    """Return the names, in small letters, by which a charge's provider may be known."""
+    names = (charge.service_provider_name, charge.invoice_issuer_name)
+    return {name.casefold() for name in names if name}
 
 
 def _adjustments(
@@ -135,12 +159,16 @@ def _adjustments(
             charge_category=ChargeCategory.ADJUSTMENT,
             charge_description=f"Difference to the bill: {estimate.charge.charge_description}".rstrip(": "),
             charge_frequency="Usage-Based",
-            # An adjustment is of the cost: it has neither a quantity nor a price.
+            # An adjustment is of the cost in the billing currency: it has neither a quantity nor a price.
+            pricing_currency="",
+            pricing_currency_list_unit_price=None,
+            pricing_currency_contracted_unit_price=None,
             list_unit_price=None,
             contracted_unit_price=None,
             pricing_unit="",
             pricing_category="",
             consumed_unit="",
+            commitment_discount_unit="",
             sku_price_id="",
             sku_price_details={},
             invoice_id=bills[0].charge.invoice_id if bills else estimate.charge.invoice_id,

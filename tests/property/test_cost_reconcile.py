@@ -78,6 +78,34 @@ def test_an_estimate_that_is_not_billed_is_reversed() -> None:
     } == dict.fromkeys(before, 0)
 
 
+def test_what_another_provider_charges_for_stays_as_it_is() -> None:
+    """A bill of one provider takes nothing back of another's; but a thing that both name is the same thing."""
+    estimates = [
+        replace(record, charge=replace(record.charge, service_provider_name=provider))
+        for record, provider in (
+            (billed("node-1", "2", line=1), "Example Cloud"),
+            (billed("", "3", line=2), "Models Inc"),
+            (billed("bucket", "4", line=3), "example"),
+            (billed("gone", "5", line=4), ""),
+        )
+    ]
+    bill = [
+        replace(record, charge=replace(record.charge, service_provider_name="EXAMPLE cloud"))
+        for record in (
+            billed("node-1", "2.5", line=5),
+            billed("bucket", "4", line=6),
+            billed("", "1", line=7),
+        )
+    ]
+    result = reconcile(estimates, bill, recorded_unix_nano=NOW)
+    assert [(line.key["resource_id"], str(line.estimated), str(line.actual)) for line in result.report] == [
+        ("", "0", "1"),
+        ("bucket", "4", "4"),
+        ("gone", "5", "0"),
+        ("node-1", "2", "2.5"),
+    ]
+
+
 def summed(records: Iterable[CostAttributionRecord], level: Level, column: str, currency: str) -> Decimal:
     return total(
         getattr(record.amounts, column) or Decimal(0)

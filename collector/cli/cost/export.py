@@ -114,8 +114,10 @@ def _focus(
     now = SystemClock().unix_nano()
     sectors = (sector_of(period, now, config),) if config is not None else ()
     written = write_focus(records_of(book, period), path, options, parquet=parquet, sectors=sectors)
+    warnings = " with warnings" if written.report.findings else ""
     note(
-        f"wrote {written.path} ({written.rows} rows) and {written.metadata.name}; checked: it is FOCUS {version}"
+        f"wrote {written.path} ({written.rows} rows) and {written.metadata.name}; "
+        f"checked: it is FOCUS {version}{warnings}"
     )
     for finding in written.report.findings:
         note(str(finding))

@@ -12,10 +12,12 @@ from typing import BinaryIO, Final
 
 from collector.cost.focus.columns import BY_NAME, VERSIONS, Column, DataType, Level, columns_of
 from collector.cost.focus.finding import Report, Severity
+from collector.cost.focus.mapping import SOURCE, SOURCE_TEXT
 from collector.cost.focus.row_rules import problems_of_row
 from collector.cost.focus.split_rules import SplitRules
 from collector.cost.focus.table import FileError, Table, TableLimits, open_table
 from collector.cost.focus.value_rules import Judge, Problem, judge_null, judge_of
+from collector.cost.record import CostSource
 
 _CUSTOM: Final = re.compile(r"x_[A-Z][A-Za-z0-9]*", re.ASCII)
 _NAME_LENGTH_MAX: Final = 50  # FOCUS attribute "ColumnHandling": SHOULD NOT exceed 50 characters
@@ -27,6 +29,7 @@ _ONE_OF: Final = (
 )
 _ONE_OF_MAX: Final = 200_000  # names remembered for that; of further ones nothing is said
 _REMEMBERED_MAX: Final = 4096  # judged values kept per column: most columns have few
+_BILLED: Final = SOURCE_TEXT[CostSource.INVOICE]
 _PARQUET_TYPES: Final = {
     DataType.DECIMAL: ("decimal128", "decimal256"),
     DataType.DATETIME: ("timestamp",),
@@ -37,7 +40,12 @@ _PARQUET_TYPES: Final = {
 
 
 def check_file(
-    stream: BinaryIO, name: str, version: str | None = None, *, limits: TableLimits | None = None
+    stream: BinaryIO,
+    name: str,
+    version: str | None = None,
+    *,
+    limits: TableLimits | None = None,
+    as_billed: bool = False,
 ) -> Report:
     """Check a CSV or Parquet file. A file that cannot be read (on) is a finding with the rule `file`.
 
@@ -46,6 +54,7 @@ def check_file(
         name: For the findings.
         version: FOCUS version, `1.0` to `1.4`; None: the one that the header fits best.
         limits: What is too long or too wide.
+        as_billed: For files of ours: what a row of an imported bill says is for its issuer to mend, so it is a warning.
 
     Raises:
         ValueError: there is no such version.
@@ -60,20 +69,20 @@ def check_file(
         report = Report(name, version or VERSIONS[-1])
         report.add(error.line, error.column, error.rule, error.problem, error.remedy)
         return report
-    report = check_table(table, version)
+    report = check_table(table, version, as_billed=as_billed)
     for rule, line in notes:
         report.add(line, "", rule, f"a {rule.replace('-', ' ')}", severity=Severity.WARNING)
     return report
 
 
-def check_table(table: Table, version: str | None = None) -> Report:
+def check_table(table: Table, version: str | None = None, *, as_billed: bool = False) -> Report:
     """Check an open table; see `check_file`."""
     version = version or detect_version(table.columns)
     columns = columns_of(version)
     report = Report(table.name, version)
     _header(table, columns, report)
     with closing(SplitRules(table.columns)) as splits:
-        checker = _Rows(table, columns, report, splits)
+        checker = _Rows(table, columns, report, splits, as_billed=as_billed)
         try:
             for line, values in table.rows:
                 checker.row(line, values)
@@ -149,8 +158,12 @@ def _parquet_type(table: Table, column: Column, report: Report) -> None:
 class _Rows:
     """Goes over the rows. What it judged of a value it remembers: most values come again."""
 
-    def __init__(self, table: Table, columns: dict[str, Column], report: Report, splits: SplitRules) -> None:
+    def __init__(
+        self, table: Table, columns: dict[str, Column], report: Report, splits: SplitRules, *, as_billed: bool
+    ) -> None:
         self._names = table.columns
+        self._source = table.columns.index(SOURCE) if as_billed and SOURCE in table.columns else None
+        self._is_billed = False  # the row at hand
         self._report = report
         self._splits = splits
         self._version = report.version
@@ -176,6 +189,7 @@ class _Rows:
             message = f"{len(values)} fields, the header has {len(self._names)}"
             report.add(line, "", "row-length", message, "quote fields that hold a comma")
             return
+        self._is_billed = self._source is not None and values[self._source] == _BILLED
         for value, cell in zip(values, self._cells, strict=True):
             if cell is None:
                 continue
@@ -211,7 +225,7 @@ class _Rows:
                     self._ones[key] = (its, line)
             elif known[0] != its:
                 message = f"{its!r} for {name} {value!r}, which has {known[0]!r} on line {known[1]}"
-                self._report.add(line, other, "one-and-only-one", message, severity=severity)
+                self._found(line, other, Problem("one-and-only-one", message, severity=severity))
 
     def _points(self, values: list[str | None]) -> None:
         for index in list(self._decimals):
@@ -238,4 +252,7 @@ class _Rows:
         self._splits.finish(report)
 
     def _found(self, line: int, column: str, problem: Problem) -> None:
-        self._report.add(line, column, problem.rule, problem.message, problem.remedy, problem.severity)
+        severity, message = problem.severity, problem.message
+        if self._is_billed and severity is Severity.ERROR:
+            severity, message = Severity.WARNING, f"{message}, as the bill has it"
+        self._report.add(line, column, problem.rule, message, problem.remedy, severity)
