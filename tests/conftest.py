@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ("tests.support.postgres",)
+pytest_plugins = ("tests.support.balance", "tests.support.postgres")
 
 # How fast an example is made or run says something about the machine, never about the code under test.
 settings.register_profile(

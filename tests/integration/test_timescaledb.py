@@ -20,8 +20,9 @@ from collector.wire.canonical import serialized
 from tests.support import cost_samples, samples
 from tests.support.otlp_builder import gauge, metrics_request, number_point, span, spans_request
 from tests.support.postgres import refresh_continuous_aggregates
-from tests.support.stores import assert_balanced, put, read_back
+from tests.support.stores import put, read_back
 
+YEAR_S = 365 * DAY_S
 NOW = samples.NOW_UNIX_NANO
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -129,20 +130,32 @@ def test_policies_follow_the_configuration(timescaledb_url: str, store: Postgres
         (
             {
                 "retention_s": {Signal.TRACES: 7 * DAY_S, Signal.METRICS: 0.0},
-                "rollup_retention_s": 400 * DAY_S,
+                "rollup_retention_s": {"hourly": 400 * DAY_S, "cost_hourly": 800 * DAY_S},
             },
             {
                 SPANS.name: 7 * DAY_S,
-                **{view: 400 * DAY_S for view, table in ROLLUPS.items() if table not in COST_FACTS},
+                **{
+                    view: (800 if table in COST_FACTS else 400) * DAY_S
+                    for view, table in ROLLUPS.items()
+                    if view.endswith("_hourly")
+                },
             },
             60.0,
         ),
-        ({"retention_s": {Signal.TRACES: 0.0}, "rollup_retention_s": 0.0, "compress_after_s": 0.0}, {}, None),
+        (
+            {
+                "retention_s": {Signal.TRACES: 0.0},
+                "rollup_retention_s": {"hourly": 0.0, "cost_hourly": 0.0},
+                "compress_after_s": 0.0,
+            },
+            {},
+            None,
+        ),
     ):
         with closing(_store(timescaledb_url, **options)) as other:
             assert other.maintain(now_unix_nano=NOW).changes != []
             assert other.maintain(now_unix_nano=NOW).changes == [], "nothing is left to change"
-        assert _policies(store, "retention") == retention
+        assert _policies(store, "retention") == retention == store.retention_s()
         assert _policies(store, "compression") == ({} if compression is None else _compressed(compression))
 
 
@@ -178,6 +191,33 @@ def test_roll_ups_of_costs_follow_as_far_as_their_level_is_kept(timescaledb_url:
                 assert refreshed[f"{table.name}_{step}"] == days * DAY_S
 
 
+def test_roll_ups_of_costs_outlive_them_and_are_not_made_of_what_is_gone(timescaledb_url: str) -> None:
+    """Charges for a year, hourly sums for two, daily for seven; a day is not made again of hours that were dropped."""
+    kept = {"cost_hourly": 2 * YEAR_S, "cost_daily": 7 * YEAR_S}
+    levels = dict.fromkeys(COST_FACTS, YEAR_S)
+    with closing(_store(timescaledb_url, retention_s=levels, rollup_retention_s=kept)) as store:
+        store.migrate()
+        expected = {
+            f"{table.name}{step}": age_s
+            for table in COST_FACTS
+            for step, age_s in (("", YEAR_S), ("_hourly", 2 * YEAR_S), ("_daily", 7 * YEAR_S))
+        }
+        assert store.retention_s() == expected
+        assert _refreshed_days(store) == {364}
+    # Another that says nothing of levels: days are refreshed as long as there are hours.
+    forever = dict.fromkeys(COST_FACTS, 0.0)
+    with closing(_store(timescaledb_url, retention_s=forever)) as store:
+        store.maintain(now_unix_nano=NOW)
+        assert _refreshed_days(store) == {729}
+        assert store.maintain(now_unix_nano=NOW).changes == []
+
+
+def _refreshed_days(store: PostgresqlStore) -> set[float]:
+    """How far back roll-ups of costs are refreshed."""
+    refreshed = _policies(store, "refresh_continuous_aggregate")
+    return {refreshed[view] / DAY_S for view, table in ROLLUPS.items() if table in COST_FACTS}
+
+
 def test_costs_are_revised_in_windows_that_are_compressed(store: PostgresqlStore) -> None:
     """Late, and seldom: it is right all the same, and nothing is stored twice."""
     put(store, Signal.COSTS, samples.costs())
@@ -191,7 +231,6 @@ def test_costs_are_revised_in_windows_that_are_compressed(store: PostgresqlStore
     put(store, Signal.COSTS, Signal.COSTS.request_type().FromString(encode_request(revised)))
     assert set(cost_records(store.read(Signal.COSTS))) == set(revised)
     assert store.query("SELECT sum(effective_cost) FROM costs").rows == [(1,)]
-    assert_balanced(store)
     put(store, Signal.COSTS, samples.costs())
     assert set(cost_records(store.read(Signal.COSTS))) == set(revised)
 
@@ -359,7 +398,7 @@ def apache_store(timescaledb_apache_url: str) -> Iterator[PostgresqlStore]:
     options: dict[str, Any] = {
         "compress_after_s": 60.0,
         "retention_s": {Signal.TRACES: DAY_S},
-        "rollup_retention_s": DAY_S,
+        "rollup_retention_s": {"hourly": DAY_S},
     }
     with closing(_store(timescaledb_apache_url, **options)) as store:
         store.migrate()

@@ -31,6 +31,7 @@ from psycopg import sql
 from collector.storage.postgresql.edition import read_edition
 from collector.storage.postgresql.policies import ROLLUPS
 from collector.storage.postgresql.store import PostgresqlStore
+from tests.support.balance import assert_database_balanced
 from tests.support.eventually import eventually
 from tests.support.postgres_server import LocalServer
 
@@ -68,6 +69,7 @@ class Server:
     timescaledb: bool
     local: LocalServer | None = None
     _template: str = field(default="", init=False)
+    _databases: set[str] = field(default_factory=set, init=False)  # that there are, by name
 
     def execute(self, statement: sql.SQL | sql.Composed, database: str = "") -> list[tuple[Any, ...]]:
         """Run one statement outside of a transaction."""
@@ -85,6 +87,7 @@ class Server:
         if timescaledb:
             # Tests run its jobs themselves, when they want: two at once on a chunk would be in each other's way.
             self.execute(sql.SQL("SELECT _timescaledb_functions.stop_background_workers()"), name)
+        self._databases.add(name)
         return url_of(self.dsn, name)
 
     def _timescaledb_template(self) -> str:
@@ -109,12 +112,18 @@ class Server:
         eventually(lambda: not self.execute(sessions), what=f"the end of all sessions on {database}")
 
     def drop_database(self, url: str) -> None:
-        """Drop a database that `create_database` made, whoever is connected to it."""
+        """Drop a database that `create_database` made, whoever is connected to it. Costs in it must add up."""
         name = url.partition("?")[0].rpartition("/")[2]
+        if name in self._databases:
+            self._databases.discard(name)
+            assert_database_balanced(url_of(self.dsn, name))
         self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def close(self) -> None:
-        """Stop the server if it is ours, else leave it as it was."""
+        """Stop the server if it is ours, else leave it as it was. Databases that are left must add up, too."""
+        if self.local is None or self.local.pid is not None:
+            for name in sorted(self._databases):
+                assert_database_balanced(url_of(self.dsn, name))
         if self.local is not None:
             self.local.remove()
         elif self._template:
