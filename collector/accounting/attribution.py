@@ -2,7 +2,8 @@
 
 A window is attributed when it has ended. Until its lateness is over it is open, until its month is closed provisional:
 computing it again then revises it (`revisions`). Running twice changes nothing, since what is written follows from what
-is stored and what is computed, and from nothing else. One transaction a window: a run that ends in the middle has done
+is stored and what is computed, and from nothing else. A run revises and corrects what runs made in this ledger, and
+nothing that was received or imported, whatever rules that names. One transaction a window: a run that ends in the middle has done
 whole windows.
 """
 
@@ -29,6 +30,7 @@ from collector.cost.record import (
     Period,
     SubjectKind,
 )
+from collector.cost.rows import made_by
 from collector.cost.window import WindowState, window_state
 from collector.model.clock import Clock
 from collector.query.dialect import Dialect
@@ -85,8 +87,8 @@ class Attribution:
         self._book = Book(store)
         self._config = config
         self._clock = clock
-        self._engine = Engine(config)
         self._rules = frozenset(rule.id for rule in config.rules)
+        self._engine: Engine | None = None  # made when it is known whose ledger it is
         dialect = Dialect(store.dialect == "sqlite")
         self._usage = UsageReader(Reader(store, dialect, clock, None), config)
 
@@ -107,21 +109,30 @@ class Attribution:
             yield self._attribute(window, dry_run=dry_run)
 
     def _attribute(self, period: Period, *, dry_run: bool) -> WindowReport:
+        ledger = self._book.ledger()
+        if self._engine is None:
+            self._engine = Engine(self._config, ledger)
+        engine = self._engine
         for _ in range(_ATTEMPTS):
             page = self._book.page()
             now = self._clock.unix_nano()
             state = window_state(period, now, self._config)
             stored = [record for record in self._book.read(period) if record.charge.charge_period == period]
-            charges = divisible(stored)
+            made = [record for record in stored if made_by(record, ledger)]
+            charges = divisible(stored, made)
             usage, oddities = self._usage.read(period, charges)
-            attribution = self._engine.attribute(usage, now)
-            ours = self._ours(stored, charges)
+            attribution = engine.attribute(usage, now)
+            ours = [*charges, *self._of_rules(made, charges)]
             if state is WindowState.CLOSED:
                 rows = correct(
-                    ours, attribution.records, billing_period=month_of(now), recorded_unix_nano=now
+                    ours,
+                    attribution.records,
+                    billing_period=month_of(now),
+                    recorded_unix_nano=now,
+                    ledger=ledger,
                 )
             else:
-                rows = revise(ours, attribution.records)
+                rows = revise(ours, attribution.records, ledger=ledger)
             if not rows or dry_run or self._book.write(rows, page):
                 return WindowReport(
                     period=period,
@@ -138,30 +149,39 @@ class Attribution:
                 )
         raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")
 
-    def _ours(
-        self, stored: Sequence[CostAttributionRecord], charges: Sequence[CostAttributionRecord]
+    def _of_rules(
+        self, made: Sequence[CostAttributionRecord], charges: Sequence[CostAttributionRecord]
     ) -> list[CostAttributionRecord]:
-        """Return what attribution has made of the window, with the charges of a bill that it divides."""
+        """Return of what runs have made what this one makes again: there may be runs with other rules."""
         origins = {charge.origin_id for charge in charges}
         origins |= {
             record.origin_id
-            for record in stored
-            if record.level is Level.ORIGIN
-            and record.rule_id in self._rules
-            and record.source is not CostSource.RECONCILED  # differences to a bill, which stay
+            for record in made
+            if record.level is Level.ORIGIN and record.rule_id in self._rules
         }
-        return [record for record in stored if record.origin_id in origins]
+        return [record for record in made if record.origin_id in origins]
 
 
-def divisible(stored: Sequence[CostAttributionRecord]) -> list[CostAttributionRecord]:
-    """Return the charges of a bill that it has not divided itself: rules may."""
+def divisible(
+    stored: Sequence[CostAttributionRecord], made: Sequence[CostAttributionRecord]
+) -> list[CostAttributionRecord]:
+    """Return the charges that rules may divide: those of a bill that nobody else has divided.
+
+    Args:
+        stored: What is stored of the window.
+        made: What runs have made of it.
+    """
+    ours = {record.record_id for record in made}
     divided = {
-        record.origin_id for record in stored if record.level is not Level.ORIGIN and not record.rule_id
+        record.origin_id
+        for record in stored
+        if record.level is not Level.ORIGIN and record.record_id not in ours
     }
     return [
         record
         for record in stored
         if record.level is Level.ORIGIN
+        and record.record_id not in ours
         and not record.rule_id
         and not record.corrects_record_id
         and record.origin_id not in divided

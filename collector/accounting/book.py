@@ -8,15 +8,18 @@ that only this module knows, and is stored in the transaction of the rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from collector.cost.identity import identify
 from collector.cost.protobuf import encode_request
 from collector.cost.record import CostAttributionRecord, Level, Period
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
 from collector.storage.decode_costs import cost_records
 from collector.storage.encoding import payload_encoder
+from collector.storage.migrations import VERSION_TABLE
 from collector.storage.store import Store
 
 _QUEUE: Final[UUID] = uuid5(NAMESPACE_URL, "collector:cost-ledger")
@@ -32,6 +35,15 @@ class Book:
     def page(self) -> int:
         """How often it was written to: to be asked before reading what `write` shall replace."""
         return self._store.position(_QUEUE) or 0
+
+    def ledger(self) -> bytes:
+        """Which one it is: for the ids of what runs make in it (`cost.rows`). The same for all that use the database.
+
+        It is when its schema was made, to the microsecond: that comes along when a database is copied or restored.
+        """
+        made = self._store.query(f"SELECT min(applied_at) FROM {VERSION_TABLE}").rows[0][0]  # noqa: S608  a constant
+        text = made.astimezone(UTC).isoformat() if isinstance(made, datetime) else str(made)
+        return identify("ledger", [text])
 
     def read(self, period: Period) -> list[CostAttributionRecord]:
         """Return every record whose charge period begins in `period`, of all levels, origins first."""

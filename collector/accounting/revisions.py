@@ -42,19 +42,20 @@ UNALLOCATED: Final = "unallocated"
 
 
 def revise(
-    stored: Iterable[CostAttributionRecord], computed: Iterable[CostAttributionRecord]
+    stored: Iterable[CostAttributionRecord], computed: Iterable[CostAttributionRecord], *, ledger: bytes = b""
 ) -> list[CostAttributionRecord]:
     """Return what makes an open or provisional window be as computed, origins first.
 
     Args:
         stored: Its records, as far as attribution made them, and the charges of a bill that are divided.
         computed: What the engine gives now.
+        ledger: Whose they are (`cost.rows`).
     """
     old, new = _by_origin(stored), _by_origin(computed)
     written = [
         record
         for origin_id in sorted({*old, *new})
-        for record in _revised(_tree(old.get(origin_id, ())), _tree(new.get(origin_id, ())))
+        for record in _revised(_tree(old.get(origin_id, ())), _tree(new.get(origin_id, ())), ledger)
     ]
     return _ordered(written)
 
@@ -65,6 +66,7 @@ def correct(
     *,
     billing_period: Period,
     recorded_unix_nano: int,
+    ledger: bytes = b"",
 ) -> list[CostAttributionRecord]:
     """Return the corrections that make a closed window sum to what was computed, origins first.
 
@@ -73,6 +75,7 @@ def correct(
         computed: What the engine gives now.
         billing_period: The one that is open.
         recorded_unix_nano: When this is.
+        ledger: Whose they are (`cost.rows`).
     """
     old, new = _by_origin(stored), _by_origin(computed)
     written: list[CostAttributionRecord] = []
@@ -84,10 +87,10 @@ def correct(
         if not base or _is_correction_of(base[()], billing_period):
             # It came about after the window had closed, in the period that is open still.
             late = {path: _billed(target[path], billing_period, recorded_unix_nano) for path in target}
-            written += _revised(base, late)
+            written += _revised(base, late, ledger)
             continue
         if len(rows) == 1 and len(target) > 1 and base[()].amounts == target[()].amounts:
-            written += _divided(base[()], target)
+            written += _divided(base[()], target, ledger)
             continue
         before: list[CostAttributionRecord] = []
         open_now: list[CostAttributionRecord] = []
@@ -96,14 +99,14 @@ def correct(
                 (open_now if row.charge.billing_period == billing_period else before).append(row)
         # A revision is in the ids, and the billing period is not.
         lowest = 1 + max((row.revision for row in before), default=-1)
-        written += _revised(_tree(open_now), correction.tree(_trees(before), target), lowest)
+        written += _revised(_tree(open_now), correction.tree(_trees(before), target), ledger, lowest)
     return _ordered(written)
 
 
 # --- one origin -------------------------------------------------------------------------------------------------
 
 
-def _revised(old: Tree, new: Tree, lowest: int = 0) -> Iterator[CostAttributionRecord]:
+def _revised(old: Tree, new: Tree, ledger: bytes, lowest: int = 0) -> Iterator[CostAttributionRecord]:
     """Yield a new revision, at least `lowest`, of what differs, from the coarsest level that does."""
     differing = [
         len(path)
@@ -115,7 +118,7 @@ def _revised(old: Tree, new: Tree, lowest: int = 0) -> Iterator[CostAttributionR
     revision = max(lowest, 1 + max((record.revision for record in old.values()), default=-1))
     if not new:
         if len(old) > 1 or any(_amounts(old[()].amounts).values()):
-            yield revised(replace(old[()], amounts=_zeros(old[()].amounts)), revision, b"")
+            yield revised(replace(old[()], amounts=_zeros(old[()].amounts)), revision, b"", ledger)
         return
     level = min(differing)
     while not any(len(path) == level for path in new):
@@ -123,17 +126,18 @@ def _revised(old: Tree, new: Tree, lowest: int = 0) -> Iterator[CostAttributionR
     ids: dict[Path, bytes] = {path: record.record_id for path, record in old.items() if len(path) < level}
     for path in sorted(new, key=lambda path: (len(path), path)):
         if len(path) >= level:
-            row = revised(new[path], revision, ids[path[:-1]] if path else b"")
+            row = revised(new[path], revision, ids[path[:-1]] if path else b"", ledger)
             ids[path] = row.record_id
             yield row
 
 
-def _divided(whole: CostAttributionRecord, target: Tree) -> Iterator[CostAttributionRecord]:
+def _divided(whole: CostAttributionRecord, target: Tree, ledger: bytes) -> Iterator[CostAttributionRecord]:
     """Yield the parts of a closed record that had none."""
     ids: dict[Path, bytes] = {(): whole.record_id}
     for path in sorted(target, key=lambda path: (len(path), path)):
         if path:
-            row = revised(replace(target[path], charge=whole.charge), whole.revision, ids[path[:-1]])
+            part = replace(target[path], charge=whole.charge)
+            row = revised(part, whole.revision, ids[path[:-1]], ledger)
             ids[path] = row.record_id
             yield row
 

@@ -36,9 +36,10 @@ class Attribution:
 
 
 class Engine:
-    """Price book and rules, made ready once for any number of windows."""
+    """Price book and rules, made ready once for any number of windows. `ledger`: whose, for the ids (`rows`)."""
 
-    def __init__(self, config: CostConfig) -> None:
+    def __init__(self, config: CostConfig, ledger: bytes = b"") -> None:
+        self._ledger = ledger
         self._config = config
         self._prices = PriceBook(config.prices, config.currency)
         self._dimensions = Dimensions(config.dimensions)
@@ -54,7 +55,7 @@ class Engine:
             ImbalanceError: an error of ours; nothing may be stored.
             AmountError: a cost does not fit 38 digits, or 20 before the point.
         """
-        run = Run(self._config, usage, recorded_unix_nano, self._prices, self._dimensions)
+        run = Run(self._config, usage, recorded_unix_nano, self._prices, self._dimensions, self._ledger)
         for rule in self._config.rules:
             if rule.origin is not None:
                 attribute_resources(run, rule)

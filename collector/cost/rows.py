@@ -1,11 +1,15 @@
-"""Making records: their ids follow from what they are, in one place."""
+"""Making records: their ids follow from what they are, in one place.
+
+An attribution run puts into the ids whose ledger it works on. So it knows its own records from those of others, whatever
+rules they name (`made_by`), and two ledgers never give the same id to charges that only look alike.
+"""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any, Final
 
-from collector.cost.identity import Part, identify
+from collector.cost.identity import ID_SIZE, Part, identify
 from collector.cost.record import (
     AllocationElement,
     Amounts,
@@ -17,6 +21,7 @@ from collector.cost.record import (
 )
 
 _NOBODY_YET: Final = Subject()
+_NO_ID: Final = bytes(ID_SIZE)
 
 
 def origin_row(
@@ -28,6 +33,7 @@ def origin_row(
     rule_id: str = "",
     rule_version: int = 0,
     recorded_unix_nano: int = 0,
+    ledger: bytes = b"",
 ) -> CostAttributionRecord:
     """Return the record of a charge.
 
@@ -40,10 +46,12 @@ def origin_row(
         rule_id: The rule that made it, if one did.
         rule_version: Its version.
         recorded_unix_nano: When.
+        ledger: Whose run makes it; empty if none does.
     """
     period = charge.charge_period
-    origin_id = identify("origin", (*identity, period.start_unix_nano, period.end_unix_nano))
+    origin_id = identify("origin", (*identity, period.start_unix_nano, period.end_unix_nano, *_named(ledger)))
     return _record(
+        ledger=ledger,
         origin_id=origin_id,
         level=Level.ORIGIN,
         charge=charge,
@@ -65,9 +73,11 @@ def part_row(
     rule_version: int,
     method_id: str,
     elements: tuple[AllocationElement, ...] = (),
+    ledger: bytes = b"",
 ) -> CostAttributionRecord:
-    """Return the record of a part of `parent`: one level further, with the same charge."""
+    """Return the record of a part of `parent`: one level further, with the same charge. `ledger`: as `origin_row`."""
     return _record(
+        ledger=ledger,
         origin_id=parent.origin_id,
         parent_record_id=parent.record_id,
         level=Level(parent.level + 1),
@@ -83,63 +93,48 @@ def part_row(
     )
 
 
-def revised(record: CostAttributionRecord, revision: int, parent_record_id: bytes) -> CostAttributionRecord:
-    """Return `record` as a later revision, under the revision of its parent that then holds."""
-    return _changed(record, revision=revision, parent_record_id=parent_record_id)
-
-
-def _record(
-    *,
-    origin_id: bytes,
-    level: Level,
-    charge: Charge,
-    amounts: Amounts,
-    source: CostSource,
-    subject: Subject,
-    parent_record_id: bytes = b"",
-    corrects_record_id: bytes = b"",
-    revision: int = 0,
-    allocated_method_id: str = "",
-    allocated_elements: tuple[AllocationElement, ...] = (),
-    rule_id: str,
-    rule_version: int,
-    recorded_unix_nano: int,
+def revised(
+    record: CostAttributionRecord, revision: int, parent_record_id: bytes, ledger: bytes = b""
 ) -> CostAttributionRecord:
+    """Return `record` as a later revision, under the revision of its parent that then holds."""
+    return _record(
+        **{name: getattr(record, name) for name in _FIELDS}
+        | {"revision": revision, "parent_record_id": parent_record_id, "ledger": ledger}
+    )
+
+
+def made_by(record: CostAttributionRecord, ledger: bytes) -> bool:
+    """Whether a run over `ledger` made `record`: nobody else's have such an id."""
+    return record.record_id == identify("record", _identity(record, ledger))
+
+
+def _record(*, ledger: bytes, **values: Any) -> CostAttributionRecord:
     """Return a record with the id that follows from the rest of it. Neither amounts nor the time are in it."""
-    parts: tuple[Part, ...] = (
-        origin_id,
-        rule_id,
-        rule_version,
-        int(level),
-        subject.key,
-        charge.charge_period.start_unix_nano,
-        charge.charge_period.end_unix_nano,
-        parent_record_id,
-        int(charge.charge_class),
-        corrects_record_id,
-        revision,
+    record = CostAttributionRecord(record_id=_NO_ID, **values)
+    object.__setattr__(record, "record_id", identify("record", _identity(record, ledger)))
+    return record
+
+
+def _identity(record: CostAttributionRecord, ledger: bytes) -> tuple[Part, ...]:
+    period = record.charge.charge_period
+    return (
+        record.origin_id,
+        record.rule_id,
+        record.rule_version,
+        int(record.level),
+        record.subject.key,
+        period.start_unix_nano,
+        period.end_unix_nano,
+        record.parent_record_id,
+        int(record.charge.charge_class),
+        record.corrects_record_id,
+        record.revision,
+        *_named(ledger),
     )
-    return CostAttributionRecord(
-        record_id=identify("record", parts),
-        origin_id=origin_id,
-        level=level,
-        charge=charge,
-        amounts=amounts,
-        source=source,
-        subject=subject,
-        parent_record_id=parent_record_id,
-        corrects_record_id=corrects_record_id,
-        revision=revision,
-        allocated_method_id=allocated_method_id,
-        allocated_elements=allocated_elements,
-        rule_id=rule_id,
-        rule_version=rule_version,
-        recorded_unix_nano=recorded_unix_nano,
-    )
+
+
+def _named(ledger: bytes) -> tuple[bytes, ...]:
+    return (ledger,) if ledger else ()
 
 
 _FIELDS: Final = tuple(item.name for item in fields(CostAttributionRecord) if item.name != "record_id")
-
-
-def _changed(record: CostAttributionRecord, **changes: Any) -> CostAttributionRecord:
-    return _record(**{name: getattr(record, name) for name in _FIELDS} | changes)

@@ -43,6 +43,7 @@ class Run:
     recorded_unix_nano: int
     prices: PriceBook
     dimensions: Dimensions
+    ledger: bytes = b""  # whose run this is: see `rows`
     findings: Findings = field(default_factory=Findings)
     records: list[CostAttributionRecord] = field(default_factory=list)
     by_rule: dict[str, list[CostAttributionRecord]] = field(default_factory=dict)  # parts
@@ -66,6 +67,7 @@ class Run:
             rule_id=rule.id,
             rule_version=rule.version,
             recorded_unix_nano=self.recorded_unix_nano,
+            ledger=self.ledger,
         )
         self.records.append(record)
         return record
@@ -107,6 +109,7 @@ class Run:
                 rule_version=rule.version,
                 method_id=method,
                 elements=part.elements,
+                ledger=self.ledger,
             )
             self.records.append(row)
             self.by_rule.setdefault(rule.id, []).append(row)
