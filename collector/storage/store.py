@@ -252,6 +252,13 @@ class Store(Protocol):
         """Size, age and compression of every table."""
         ...
 
+    def retention_s(self) -> dict[str, float]:
+        """Ages in seconds at which the database itself drops rows, by table and roll-up, of those that have one.
+
+        Empty where that is this program's work: then it is as configured.
+        """
+        ...
+
     def apply_retention(
         self, ages_s: Mapping[Signal | Table, float], *, now_unix_nano: int, dry_run: bool = False
     ) -> dict[str, int]:

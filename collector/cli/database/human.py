@@ -50,6 +50,16 @@ def duration(nanoseconds: int | None) -> str:
     return f"{nanoseconds} ns"
 
 
+def age(seconds: float) -> str:
+    """`90 days`, `1 day 6 hours`; minutes and seconds where there are any."""
+    parts, rest = [], round(seconds)
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        number, rest = divmod(rest, length)
+        if number:
+            parts.append(f"{number} {unit}{'' if number == 1 else 's'}")
+    return " ".join(parts)
+
+
 def time(unix_nano: int | None) -> str:
     """A time in UTC to the millisecond; empty for None."""
     return "" if unix_nano is None else f"{utc(unix_nano):%Y-%m-%d %H:%M:%S.%f}"[:-3]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collector.cli.database import human
 from collector.cli.database.output import Column, Format, format_option, show, show_json
 from collector.cli.database.target import Target, note, with_target
 
@@ -74,7 +75,7 @@ def _plural(number: int, what: str) -> str:
 @format_option
 @with_target
 def status(target: Target, output_format: Format) -> None:
-    """Show the schema's version, what migrations are pending, what database it is, and how far each queue is stored.
+    """Show the schema's version, pending migrations, what database it is, how long rows are kept, and each queue's position.
 
     Exit code 1 if this program cannot write to the database as it is.
     """
@@ -92,14 +93,16 @@ def status(target: Target, output_format: Format) -> None:
     if arrival:
         facts["rows_are_stored"] = arrival
     positions = _positions(target) if schema.current else []
+    kept = _kept(target) if schema.usable else {}
     match output_format:
         case "json":
-            show_json({**facts, "positions": positions})
+            show_json({**facts, "retention_s": kept, "positions": positions})
         case _:
             columns = [Column("what", lambda row: row[0]), Column("value", lambda row: row[1])]
             rows = [
                 (key, ", ".join(value) if isinstance(value, list) else value) for key, value in facts.items()
             ]
+            rows += [(f"{name} are kept", human.age(age_s)) for name, age_s in kept.items()]
             rows += [
                 (f"queue {row['queue_id']}", f"{row['position']} at {row['updated_at']}") for row in positions
             ]
@@ -108,6 +111,16 @@ def status(target: Target, output_format: Format) -> None:
         verb = "migrate" if schema.current else "init"
         note(f"Not usable by this program: run `collector database {verb}`.")
         sys.exit(1)
+
+
+def _kept(target: Target) -> dict[str, float]:
+    """How long rows are kept, in seconds: by the database's own policies, or where it has none as configured."""
+    from collector.storage.tables import tables_of
+
+    configured = {
+        table.name: age_s for what, age_s in (target.retention_s or {}).items() for table in tables_of(what)
+    }
+    return dict(sorted((target.store.retention_s() or configured).items()))
 
 
 def _positions(target: Target) -> list[dict[str, Any]]:

@@ -18,13 +18,12 @@ def create(settings: Settings, config: TimescaledbConfig) -> StoreExporter:
     if config.compression is not None:
         compress_after_s = float(config.compression.after) if config.compression.enabled else 0.0
         on_arrival = config.compression.on_arrival == "auto"
-    rollups = config.retention.rollups
     options = dataclasses.replace(
         store_options(config),
         layout=Layout.HYPERTABLES,
         compress_after_s=compress_after_s,
         compress_on_arrival=on_arrival,
-        rollup_retention_s=None if rollups is None else float(rollups),
+        rollup_retention_s=config.retention.rollup_ages_s(),
     )
     return make_exporter(settings, config, options)
 

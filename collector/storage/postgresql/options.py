@@ -38,7 +38,8 @@ class StoreOptions:
     compress_after_s: float | None = None
     compress_on_arrival: bool = True  # where the server can
     retention_s: Mapping[Signal | Table, float] = field(default_factory=dict)
-    rollup_retention_s: float | None = None
+    # Roll-ups, by step: `hourly` of telemetry, `cost_hourly` and `cost_daily`.
+    rollup_retention_s: Mapping[str, float] = field(default_factory=dict)
     connections_max: int = 2
     connection_idle_s: float = 300.0
     connect_timeout_s: float = 10.0

@@ -16,7 +16,7 @@ from collector.storage.postgresql.edition import Edition
 from collector.storage.postgresql.names import LOCK_MAINTAIN, lock_key
 from collector.storage.postgresql.options import DAY_S, StoreOptions
 from collector.storage.postgresql.schema import Database
-from collector.storage.tables import COST_FACTS, NUMBER_POINTS, SPANS, TELEMETRY_FACTS, Table, tables_of
+from collector.storage.tables import COST_FACTS, NUMBER_POINTS, SPANS, Table, tables_of
 
 # By roll-up: the table that it is made of.
 ROLLUPS: Final = {
@@ -64,10 +64,9 @@ def apply_policies(
         for table in facts:
             if table in retention_s:
                 changed += policies.retention(table.name, retention_s[table])
-        if options.rollup_retention_s is not None:
-            for view, table in ROLLUPS.items():
-                if table in TELEMETRY_FACTS:
-                    changed += policies.retention(view, options.rollup_retention_s)
+        for view, table in ROLLUPS.items():
+            if table in facts and (step := _step(view, table)) in options.rollup_retention_s:
+                changed += policies.retention(view, options.rollup_retention_s[step])
         for table in facts:
             after_s = options.compress_after_s
             if after_s is None and table in initial:
@@ -79,9 +78,25 @@ def apply_policies(
         for view, table in ROLLUPS.items():
             if table in facts:
                 most_s = _REFRESH_COSTS_MAX_S if table in COST_FACTS else _REFRESH_MAX_S
-                age_s = retention_s.get(table, 0.0)
+                # A daily roll-up is made of the hourly one.
+                age_s = policies.shortest(table.name, _hourly(view), view)
                 changed += policies.refresh(view, age_s, most_s, initial=table in initial)
     return changed
+
+
+def read_retention(connection: Connection, schema: str) -> dict[str, float]:
+    """Return the age at which the database drops rows, in seconds by table and roll-up, of those that have one."""
+    rows = connection.execute(_JOBS, (schema,)).fetchall()
+    return {name: drop for name, kind, drop, _, _ in rows if kind == "policy_retention"}
+
+
+def _step(view: str, table: Table) -> str:
+    step = view.removeprefix(f"{table.name}_")
+    return f"cost_{step}" if table in COST_FACTS else step
+
+
+def _hourly(view: str) -> str:
+    return f"{view.removesuffix('_daily')}_hourly" if view.endswith("_daily") else view
 
 
 class _Policies:
@@ -105,10 +120,15 @@ class _Policies:
             return []
         if current is not None:
             self._call("remove_retention_policy", name)
+        self._drop_after[name] = drop_after_s
         if not drop_after_s:
             return [f"{name}: kept for ever"]
         self._call("add_retention_policy", name, drop_after=_interval(drop_after_s))
         return [f"{name}: dropped after {drop_after_s / DAY_S:g} days"]
+
+    def shortest(self, *names: str) -> float:
+        """Return the shortest retention of some tables and roll-ups, in seconds; 0: all are kept for ever."""
+        return min((age for name in names if (age := self._drop_after.get(name))), default=0.0)
 
     def compression(self, name: str, compress_after_s: float) -> list[str]:
         """Compress chunks that ended so long ago; 0: never."""

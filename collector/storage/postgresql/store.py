@@ -305,6 +305,14 @@ class PostgresqlStore:
             layout = database.require_usable(self.options)
             return read_stats(connection, self.options.schema, layout, database)
 
+    def retention_s(self) -> dict[str, float]:
+        """See `Store`: TimescaleDB's policies, on its full edition."""
+        with self._session() as connection:
+            database = self._usable(connection)
+            if not self._has_policies(database):
+                return {}
+            return policies.read_retention(connection, self.options.schema)
+
     def apply_retention(
         self, ages_s: Mapping[Signal | Table, float], *, now_unix_nano: int, dry_run: bool = False
     ) -> dict[str, int]:

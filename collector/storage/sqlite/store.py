@@ -279,6 +279,10 @@ class SqliteStore:
         with self._reading("read the sizes") as connection:
             return upkeep.stats(connection)
 
+    def retention_s(self) -> dict[str, float]:
+        """See `Store`: SQLite drops nothing by itself."""
+        return {}
+
     def apply_retention(
         self, ages_s: Mapping[Signal | Table, float], *, now_unix_nano: int, dry_run: bool = False
     ) -> dict[str, int]:

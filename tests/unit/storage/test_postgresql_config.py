@@ -96,10 +96,22 @@ def test_rollups_have_a_retention_of_their_own() -> None:
     """They are there to outlive what they were made of."""
     config = TimescaledbConfig(
         connection_string=ConnectionString("postgresql://"),
-        retention=TimescaledbRetentionConfig(metrics=Duration(60), rollups=Duration(120)),
+        retention=TimescaledbRetentionConfig(
+            metrics=Duration(60), rollups=Duration(120), cost_hourly=Duration(0), cost_daily=Duration(180)
+        ),
     )
     options = _options(config)
-    assert (options.retention_s, options.rollup_retention_s) == ({Signal.METRICS: 60.0}, 120.0)
+    assert options.retention_s == {Signal.METRICS: 60.0}
+    assert options.rollup_retention_s == {"hourly": 120.0, "cost_hourly": 0.0, "cost_daily": 180.0}
+
+
+def test_days_are_not_dropped_before_the_hours_of_which_they_are() -> None:
+    """They could not be made again."""
+    wrong = TimescaledbRetentionConfig(cost_hourly=Duration(120), cost_daily=Duration(119))
+    assert [problem.key for problem in wrong.validate()] == ["cost_daily"]
+    assert (
+        list(TimescaledbRetentionConfig(cost_hourly=Duration(120), cost_daily=Duration(0)).validate()) == []
+    )
 
 
 def test_a_url_says_schema_and_layout() -> None:
