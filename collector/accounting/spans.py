@@ -1,8 +1,9 @@
 """Spans of one window, in one pass for all rules: what they weigh, what is counted of them, their tokens.
 
-A span belongs to the window in which it starts. If a rule needs self times, spans come trace by trace, and memory is
-that of the largest trace; otherwise in whatever order the database likes, since only sums are kept. Attributes are
-fetched of the kinds of spans that some rule looks at, and of no other.
+A span belongs to the window in which it starts; its self time to those in which it passes. If a rule needs self times,
+spans come trace by trace, those that began before the window too where their trace runs into it (`span_lookback`), and
+memory is that of the largest trace; otherwise in whatever order the database likes, since only sums are kept.
+Attributes are fetched of the kinds of spans that some rule looks at, and of no other.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collector.cost.metered import MeteredUsage
 from collector.cost.needs import Needs, SpanNeed, metered_usage, token_usage
 from collector.cost.record import Period
 from collector.cost.rules import MatchConfig
-from collector.cost.selftime import SpanTiming, adjusted_count, weights
+from collector.cost.selftime import Bounds, SpanTiming, adjusted_count, weights
 from collector.cost.usage import MeteredGroup, RequestGroup, TokenGroup
 from collector.query.attributes import parse_attributes
 from collector.query.dialect import Conditions, during, statement
@@ -69,15 +70,19 @@ class SpanReader:
         """
         usage = SpanUsage()
         sums: list[_Sums] = [
-            *[_Weights(need) for need in self._needs.requests],
+            *[_Weights(need, period) for need in self._needs.requests],
             *[_Tokens(need, self._config) for need in self._needs.tokens],
             *[_Metered(need) for need in self._needs.metered],
         ]
         if not sums:
             return usage
-        self._look_up_resources(period)
         by_trace = any(isinstance(one, _Weights) and one.self_time for one in sums)
-        text, conditions = self._statement(period, [one.matcher for one in sums], by_trace=by_trace)
+        # Never 0, which would be no bound.
+        begin = max(1, period.start_unix_nano - (round(self._config.span_lookback * 1e9) if by_trace else 0))
+        self._look_up_resources(Window(begin, period.end_unix_nano))
+        text, conditions = self._statement(
+            Window(begin, period.end_unix_nano), period, [one.matcher for one in sums], by_trace=by_trace
+        )
         with self._reader.store.stream(text, conditions.parameters) as rows:
             for _, trace in groupby(rows, itemgetter(0)) if by_trace else [(None, rows)]:
                 usage.spans += self._add(trace, sums)
@@ -93,6 +98,8 @@ class SpanReader:
             attributes: dict[str, object] | None = None
             kind = row[4]
             for one in sums:
+                if not row[10] and not one.wants_all:
+                    continue  # it began before the window
                 found = None
                 if kind in one.matcher.kinds:
                     if attributes is None:
@@ -107,33 +114,51 @@ class SpanReader:
         return count
 
     def _statement(
-        self, period: Period, matchers: list[_Matcher], *, by_trace: bool
+        self, window: Window, period: Period, matchers: list[_Matcher], *, by_trace: bool
     ) -> tuple[str, Conditions]:
+        """Return what reads the spans of `period`, and of `window` before it those of traces that run into it."""
         dialect = self._reader.dialect
-        conditions = during(dialect, Window(max(1, period.start_unix_nano), period.end_unix_nano))
         kinds = frozenset().union(*(matcher.kinds for matcher in matchers))
         attributes = "p.attributes"
+        listed = f"p.kind IN ({', '.join(map(str, sorted(kinds)))})"  # numbers of ours
         if kinds != _ALL_KINDS:
-            listed = f"p.kind IN ({', '.join(map(str, sorted(kinds)))})"  # numbers of ours
             attributes = f"CASE WHEN {listed} THEN p.attributes END"
-            if not by_trace:
-                conditions.add(listed)
         binary = "{}" if dialect.sqlite else "uuid_send({})"
-        text = statement(
-            f"SELECT {binary.format('p.trace_id')} AS trace, p.span_id, p.parent_span_id,",
-            f"{binary.format('p.resource_id')}, p.kind, {dialect.microseconds('p.time')}, p.time_nanos,",
-            f"p.duration_nano, p.trace_state, {attributes} FROM otlp_spans p",
-            conditions.where,
-            "ORDER BY p.trace_id" if by_trace else "",
+        columns = (
+            f"SELECT {binary.format('p.trace_id')} AS trace, p.span_id, p.parent_span_id, "
+            f"{binary.format('p.resource_id')} AS resource, p.kind, {dialect.microseconds('p.time')} AS us, p.time_nanos, "
+            f"p.duration_nano, p.trace_state, {attributes} AS attributes"
         )
-        return text, conditions
+        here = during(dialect, Window(max(1, period.start_unix_nano), period.end_unix_nano))
+        if not by_trace:
+            if kinds != _ALL_KINDS:
+                here.add(listed)
+            return statement(f"{columns}, 1 FROM otlp_spans p", here.where), here
+        if window.start_unix_nano >= max(1, period.start_unix_nano):
+            return statement(f"{columns}, 1 FROM otlp_spans p", here.where, "ORDER BY trace"), here
+        before = during(dialect, Window(window.start_unix_nano, period.start_unix_nano), ("begin", "start"))
+        text = statement(
+            f"{columns}, 1 AS here FROM otlp_spans p",
+            here.where,
+            f"UNION ALL {columns}, 0 AS here FROM otlp_spans p JOIN (",
+            "SELECT p.trace_id FROM otlp_spans p",
+            here.where,
+            "UNION SELECT p.trace_id FROM otlp_spans p",
+            before.where,
+            f"AND {dialect.end_of_span()} >= %(edge)s",
+            ") AS running ON running.trace_id = p.trace_id",
+            before.where,
+            "ORDER BY trace",
+        )
+        edge = dialect.time(period.start_unix_nano // 1000)
+        return text, Conditions([], {**before.parameters, **here.parameters, "edge": edge})
 
-    def _look_up_resources(self, period: Period) -> None:
+    def _look_up_resources(self, window: Window) -> None:
         """Remember the attributes of the resources of the window's spans."""
         dialect = self._reader.dialect
         if len(self._resources) > _REMEMBERED_MAX:
             self._resources.clear()
-        conditions = during(dialect, Window(max(1, period.start_unix_nano), period.end_unix_nano))
+        conditions = during(dialect, window)
         column = "r.resource_id" if dialect.sqlite else "uuid_send(r.resource_id)"
         text = statement(
             f"SELECT {column}, r.attributes FROM otlp_resources r WHERE r.resource_id IN (",  # noqa: S608  of ours
@@ -180,7 +205,8 @@ class _Sums(Protocol):
 class _Weights:
     """Requests: what the spans of a group weigh together."""
 
-    def __init__(self, need: SpanNeed) -> None:
+    def __init__(self, need: SpanNeed, period: Period) -> None:
+        self._bounds = Bounds(period.start_unix_nano, period.end_unix_nano)
         self.matcher = _Matcher(need.match)
         self.self_time = need.rule.weight == "self_time"
         self.wants_all = self.self_time
@@ -213,7 +239,7 @@ class _Weights:
 
     def end_trace(self) -> None:
         if self._trace:
-            for group, (nanoseconds, entries) in weights(self._trace).items():
+            for group, (nanoseconds, entries) in weights(self._trace, self._bounds).items():
                 self._count(group, nanoseconds, entries)
             self._trace = []
 

@@ -50,6 +50,11 @@ class CostConfig:
     lateness: Duration = option(
         Duration(900), doc="How long after its end a window waits for late telemetry."
     )
+    span_lookback: Duration = option(
+        Duration(3600),
+        doc="How long before a window a trace may have begun that runs into it, for self times: what a longer one "
+        "takes after that is idle.",
+    )
     close: CloseConfig = option(CloseConfig(), doc="When a month is closed.")
     scale: ScaleConfig = option(ScaleConfig(), doc="Decimals of what is divided.")
     dimensions: Mapping[str, tuple[str, ...]] = option(

@@ -5,6 +5,10 @@ spans count once. The self times of a request's spans in one process belong to t
 ancestor in that process that the rule matches. Time in CLIENT and PRODUCER spans counts for nobody, since their process
 waits, unless they are entries themselves: a rule about a database's clients.
 A parent that is missing, or in another process, makes its child a root.
+
+Of a window counts what lies within: spans, and the children that are taken off them, are cut at its edges. So the times of
+neighbouring windows add up to those of the whole, as long as each is given all spans of the traces that run into it.
+An entry counts where it starts.
 """
 
 from __future__ import annotations
@@ -35,16 +39,33 @@ class SpanTiming(NamedTuple, Generic[Group]):
     adjusted_count: Fraction | int = 1  # how many spans it stands for, where traces are sampled
 
 
-def weights(spans: Iterable[SpanTiming[Group]]) -> dict[Group, tuple[int, int]]:
-    """Return (nanoseconds, entries) by group.
+class Bounds(NamedTuple):
+    """A stretch of time, ns since 1970: the start belongs to it, the end does not."""
+
+    start_unix_nano: int
+    end_unix_nano: int
+
+    def length_of(self, start: int, end: int) -> int:
+        """Return how much of a time lies within, ns."""
+        return max(0, min(end, self.end_unix_nano) - max(start, self.start_unix_nano))
+
+
+EVER: Final = Bounds(0, 2**64)
+
+
+def weights(spans: Iterable[SpanTiming[Group]], bounds: Bounds = EVER) -> dict[Group, tuple[int, int]]:
+    """Return (nanoseconds, entries) by group, of those that have any.
 
     Args:
         spans: Those of a trace one after the other, in any order within it; memory is that of the largest trace.
+        bounds: What counts.
     """
     found: dict[Group, tuple[int, int]] = {}
     by_trace: Callable[[SpanTiming[Group]], bytes] = attrgetter("trace_id")
     for _, trace in groupby(spans, by_trace):
-        for group, nanoseconds, entries in _trace_weights(list(trace)):
+        for group, nanoseconds, entries in _trace_weights(list(trace), bounds):
+            if not (nanoseconds or entries):
+                continue
             known = found.get(group, (0, 0))
             found[group] = (known[0] + nanoseconds, known[1] + entries)
     return found
@@ -67,13 +88,13 @@ def adjusted_count(tracestate: str) -> Fraction | int:
     return 1
 
 
-def _trace_weights(spans: list[SpanTiming[Group]]) -> Iterator[tuple[Group, int, int]]:
+def _trace_weights(spans: list[SpanTiming[Group]], bounds: Bounds) -> Iterator[tuple[Group, int, int]]:
     """Yield (group, nanoseconds, entries) for the spans of one trace."""
     if len(spans) == 1:
         span = spans[0]
         if span.group is not None:
-            own = max(0, span.end_unix_nano - span.start_unix_nano)
-            yield span.group, _adjusted(own, span.adjusted_count), 1
+            own = bounds.length_of(span.start_unix_nano, span.end_unix_nano)
+            yield span.group, _adjusted(own, span.adjusted_count), _begins(span, bounds)
         return
     by_id = {(span.span_id, span.process): span for span in spans}
     children: dict[tuple[bytes, Hashable], list[SpanTiming[Group]]] = {}
@@ -85,9 +106,9 @@ def _trace_weights(spans: list[SpanTiming[Group]]) -> Iterator[tuple[Group, int,
     for key, span in by_id.items():
         entry = _entry(key, by_id, entries)
         if span.group is not None:
-            yield span.group, 0, 1
+            yield span.group, 0, _begins(span, bounds)
         if entry is not None and entry.group is not None and (span.kind not in _WAITING or span is entry):
-            own = _self_time(span, children.get(key, []))
+            own = _self_time(span, children.get(key, []), bounds)
             yield entry.group, _adjusted(own, entry.adjusted_count), 0
 
 
@@ -114,16 +135,22 @@ def _entry(
     return found
 
 
-def _self_time(span: SpanTiming[Group], children: list[SpanTiming[Group]]) -> int:
-    """Return the duration less the union of the children's, as far as they lie within."""
-    own = max(0, span.end_unix_nano - span.start_unix_nano)
-    covered_until = span.start_unix_nano
-    for start, end in sorted((child.start_unix_nano, child.end_unix_nano) for child in children):
-        begin, stop = max(start, covered_until), min(end, span.end_unix_nano)
+def _self_time(span: SpanTiming[Group], children: list[SpanTiming[Group]], bounds: Bounds) -> int:
+    """Return the duration less the union of the children's, as far as they lie within; of both, what is in `bounds`."""
+    start = max(span.start_unix_nano, bounds.start_unix_nano)
+    end = min(span.end_unix_nano, bounds.end_unix_nano)
+    own = max(0, end - start)
+    covered_until = start
+    for begin, stop in sorted((child.start_unix_nano, child.end_unix_nano) for child in children):
+        begin, stop = max(begin, covered_until), min(stop, end)
         if stop > begin:
             own -= stop - begin
             covered_until = stop
     return own
+
+
+def _begins(span: SpanTiming[Group], bounds: Bounds) -> int:
+    return int(bounds.start_unix_nano <= span.start_unix_nano < bounds.end_unix_nano)
 
 
 def _adjusted(nanoseconds: int, count: Fraction | int) -> int:

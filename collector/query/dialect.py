@@ -170,22 +170,26 @@ class Conditions:
         return f"WHERE {' AND '.join(self.texts)}" if self.texts else ""
 
 
-def during(dialect: Dialect, window: Window) -> Conditions:
-    """Keep the rows of fact `p` that lie in `window`, to the nanosecond, by what each database finds quickly."""
+def during(dialect: Dialect, window: Window, names: tuple[str, str] = ("start", "end")) -> Conditions:
+    """Keep the rows of fact `p` that lie in `window`, to the nanosecond, by what each database finds quickly.
+
+    `names`: of the parameters, for a statement with several windows.
+    """
     conditions = Conditions([], {})
-    for name, bound in (("start", window.start_unix_nano), ("end", window.end_unix_nano)):
+    bounds = (window.start_unix_nano, window.end_unix_nano)
+    for name, bound, is_start in zip(names, bounds, (True, False), strict=True):
         if bound in (0, TIME_MAX):
             continue
         if dialect.sqlite:  # its indexes hold the exact time
-            sign = ">=" if name == "start" else "<"
+            sign = ">=" if is_start else "<"
             conditions.add(f"{dialect.exact_time()} {sign} %({name})s", **{name: bound})
             continue
         microseconds, nanos = divmod(bound, 1000)
         # The plain comparison prunes chunks; the nanoseconds matter in the microsecond of the bound only.
-        sign = ">=" if name == "start" else "<=" if nanos else "<"
+        sign = ">=" if is_start else "<=" if nanos else "<"
         conditions.add(f"p.time {sign} %({name})s", **{name: dialect.time(microseconds)})
         if nanos:
-            outside = "<" if name == "start" else ">="
+            outside = "<" if is_start else ">="
             conditions.add(
                 f"NOT (p.time = %({name})s AND coalesce(p.time_nanos, 0) {outside} %({name}_nanos)s)",
                 **{f"{name}_nanos": nanos},

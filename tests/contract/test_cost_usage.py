@@ -229,6 +229,44 @@ def test_self_times_of_requests(store: Store) -> None:
     assert (other.attributes["k8s.pod.uid"], other.weight, other.spans) == ("p2", 2 * SECOND, 1)
 
 
+def test_self_times_are_cut_at_the_edges_of_windows(store: Store) -> None:
+    """And the parts of a request's time add up to it; it is counted where it starts.
+
+    One of 40 s begins 10 s before the edge, waits 5 s from 10 s after it, and leaves a task behind that works from 35 s
+    to 55 s after it: 10 s before the edge and 20 - 5 + 20 after it, whether its own or the task's. Another's trace began two hours
+    ago, longer than is looked back; of it the 7 s of a request are known. `count` is not looked back for.
+    """
+    edge = 3600
+    task = span(
+        TRACE, f"{3:016x}", "task", START + (edge + 35) * SECOND, START + (edge + 55) * SECOND, parent=f"{1:016x}"
+    )  # fmt: skip
+    wait = span(
+        TRACE, f"{2:016x}", "call", START + (edge + 10) * SECOND, START + (edge + 15) * SECOND, parent=f"{1:016x}",
+        kind=Span.SPAN_KIND_CLIENT,
+    )  # fmt: skip
+    ancient = span(
+        TRACE[::-1], f"{4:016x}", "old", START - 2 * edge * SECOND, START + (edge + 900) * SECOND,
+        kind=Span.SPAN_KIND_SERVER, attrs={"tenant.id": "old"},
+    )  # fmt: skip
+    recent = span(
+        TRACE[::-1], f"{5:016x}", "new", START + (edge + 60) * SECOND, START + (edge + 67) * SECOND, parent=f"{4:016x}",
+        kind=Span.SPAN_KIND_SERVER, attrs={"tenant.id": "new"},
+    )  # fmt: skip
+    spans(store, task, wait, ancient, recent)
+    spans(store, request_span(1, 30, {"tenant.id": "a"}, at=edge - 10))
+    rule = cost_config(REQUEST_RULE % "self_time")
+    later = Period(PERIOD.end_unix_nano, PERIOD.end_unix_nano + HOUR)
+    expected = [{"a": (10 * SECOND, 1)}, {"a": (35 * SECOND, 0), "new": (7 * SECOND, 1)}]
+    for period, groups in zip((PERIOD, later), expected, strict=True):
+        found = usage_of(store, rule, period).requests["requests"]
+        assert {group.attributes["tenant.id"]: (group.weight, group.spans) for group in found} == groups
+    counted = usage_of(store, cost_config(REQUEST_RULE % "count"), later).requests["requests"]
+    assert {group.attributes["tenant.id"]: group.weight for group in counted} == {"new": 1}
+    blind = cost_config("span_lookback: 0s\n" + REQUEST_RULE % "self_time")
+    [group] = usage_of(store, blind, later).requests["requests"]
+    assert (group.attributes["tenant.id"], group.weight) == ("new", 7 * SECOND)
+
+
 def test_counts_and_sums_of_requests(store: Store) -> None:
     """A sampled span stands for several."""
     sampled = request_span(2, 1, {"rows": 10}, at=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
-from collector.cost.selftime import SpanTiming, adjusted_count, weights
+from collector.cost.selftime import Bounds, SpanTiming, adjusted_count, weights
 
 INTERNAL, SERVER, CLIENT = 1, 2, 3
 TRACE = b"t" * 16
@@ -57,6 +57,28 @@ def test_a_client_span_counts_if_the_rule_is_about_it() -> None:
     assert weights([span("a", "", 0, 9, kind=SERVER), span("b", "a", 0, 5, kind=CLIENT, group="g")]) == {
         "g": (5, 1)
     }
+
+
+def test_of_a_window_counts_what_lies_within() -> None:
+    """Spans and the children that are taken off them are cut at its edges; an entry counts where it starts.
+
+    `a` runs from 10 to 110, and waits from 40 to 60 for another process; `b` works in it from 20 to 30, and from 90 to
+    130, when `a` has gone; `c` is another request's. At the edge of 50:
+
+        0 to 50      a: 40 less 10 of b less 10 of waiting = 20, b 10: 30.  c: from 45, 5
+        50 to 100    a: 50 less 10 of waiting less 10 of the second b = 30, b 10: 40.  c: until 55, 5
+        100 to 150   a: 10, all of which is b's; b: 30
+    """
+    trace = [
+        span("a", "", 10, 110, kind=SERVER, group="g"),
+        span("w", "a", 40, 60, kind=CLIENT),
+        span("b", "a", 20, 30),
+        span("b2", "a", 90, 130),
+        span("c", "", 45, 55, kind=SERVER, group="h"),
+    ]
+    windows = [weights(trace, Bounds(start, start + 50)) for start in range(0, 200, 50)]
+    assert windows == [{"g": (30, 1), "h": (5, 1)}, {"g": (40, 0), "h": (5, 0)}, {"g": (30, 0)}, {}]
+    assert weights(trace) == {"g": (100, 1), "h": (10, 1)}
 
 
 def test_missing_parents_cycles_and_clocks_that_ran_back_do_no_harm() -> None:
