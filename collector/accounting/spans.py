@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 from collector.accounting.errors import TooManyGroupsError
 from collector.accounting.texts import merged, text_of
 from collector.cost.config import CostConfig
+from collector.cost.heaviest import Heaviest
 from collector.cost.match import Globs
 from collector.cost.metered import MeteredUsage
 from collector.cost.needs import Needs, SpanNeed, metered_usage, token_usage
@@ -37,6 +38,7 @@ _ALL_KINDS: Final = frozenset(range(6))
 # Groups of one rule in one window: more are an attribute that should not be grouped by, such as a URL.
 _GROUPS_MAX: Final = 200_000
 _REMEMBERED_MAX: Final = 100_000
+_UINT64_MAX: Final = 2**64 - 1
 
 Group = tuple[str, ...]
 _Values = Mapping[str, object]
@@ -215,9 +217,12 @@ class _Weights:
         self._trace: list[SpanTiming[Group]] = []
         self._weights: dict[Group, Fraction | int] = {}
         self._spans: dict[Group, int] = {}
+        self._heaviest = Heaviest(need.rule.spans_max) if need.rule.spans_max else None
 
     def add(self, row: tuple[Any, ...], attributes: _Values | None) -> None:
         group = None if attributes is None else _group(attributes, self._need.keys)
+        if group is not None and self._heaviest is not None:
+            group = (*group, bytes(row[0]).hex(), f"{row[1] & _UINT64_MAX:016x}")
         if not self.self_time:
             if attributes is not None and group is not None:
                 self._count(group, self._weigh(row, attributes), 1)
@@ -244,6 +249,11 @@ class _Weights:
             self._trace = []
 
     def _count(self, group: Group, weight: Fraction | int, spans: int) -> None:
+        if self._heaviest is not None:
+            *values, trace_id, span_id = group
+            ids = bytes.fromhex(trace_id + span_id)
+            self._heaviest.add(group[0], ids, round(weight), spans, tuple(values))
+            return
         if group not in self._weights and len(self._weights) >= _GROUPS_MAX:
             raise TooManyGroupsError(self._need.rule.id, _GROUPS_MAX)
         self._weights[group] = self._weights.get(group, 0) + weight
@@ -254,6 +264,19 @@ class _Weights:
             RequestGroup(_named(self._need.keys, group), round(weight), self._spans[group])
             for group, weight in self._weights.items()
         ]
+        if self._heaviest is not None:
+            usage.requests[self._need.rule.id] = [
+                *(
+                    RequestGroup(
+                        _named(self._need.keys, request.values), request.weight, request.spans, *request.ids
+                    )
+                    for _, request in self._heaviest.requests()
+                ),
+                *(
+                    RequestGroup({self._need.keys[0]: part}, weight, spans, is_rest=True)
+                    for part, weight, spans in self._heaviest.rest()
+                ),
+            ]
 
 
 class _Tokens:

@@ -211,6 +211,13 @@ class RuleConfig:
     groups_max: int = option(
         1000, doc="Most groups of one part; those that weigh least become one.", minimum=1
     )
+    spans_max: int = option(
+        0,
+        doc="Single requests of one part that get a record of their own, those that weigh most; all others are one, "
+        "`__other__`. 0: groups, no single requests.",
+        minimum=0,
+        maximum=10_000,
+    )
     attribute_to: tuple[str, ...] = option(
         ("service", "team", "tenant", "environment"), doc="Dimensions or attributes of the subjects."
     )
@@ -240,6 +247,8 @@ class RuleConfig:
                 yield Invalid(f"quantities.{meter}", str(error))
         if not _WEIGHT.fullmatch(self.weight):
             yield Invalid("weight", f"{self.weight!r} is not one of self_time, count, sum:<attribute>")
+        if self.spans_max and self.parent is None:
+            yield Invalid("spans_max", "is of requests, among which a rule with parent divides")
         if self.parent is not None and self.basis == "measured" and self.weight != "self_time":
             yield Invalid(
                 "basis", f"what was given is a time, which {self.weight} cannot be measured against: spread"

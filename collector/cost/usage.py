@@ -62,12 +62,16 @@ class SeriesValue:
 class RequestGroup:
     """Spans with the same attributes, as far as a rule asks for them, and their weight together.
 
-    `weight` is in ns for self_time, in spans for count, else in units of the attribute; not negative.
+    `weight` is in ns for self_time, in spans for count, else in units of the attribute; not negative. With ids it is a single
+    request; with `is_rest` what is left of single requests.
     """
 
     attributes: Attributes
     weight: int
     spans: int
+    trace_id: bytes = b""
+    span_id: bytes = b""
+    is_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

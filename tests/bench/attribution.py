@@ -1,4 +1,6 @@
-"""A day of a cluster attributed: a million spans, a thousand pods on fifty nodes, from SQLite and back into it.
+"""A day of a cluster attributed: a million spans, a thousand pods on fifty nodes, from a store and back into it.
+
+SQLite, and TimescaleDB where there is one (`python -m tests.bench attribution`).
 
 The day is made with rows, as the encoder makes them, so that making it takes seconds. Points every five minutes. The run
 is a process of its own, so that its memory is its own.
@@ -22,6 +24,7 @@ from collector.storage.encode import encode
 from collector.storage.rows import Encoded
 from collector.storage.store import Store, open_store
 from collector.storage.tables import SPANS
+from tests.bench.databases import postgres
 from tests.bench.figure import Figure
 from tests.support.daemon import ROOT
 from tests.support.otlp_builder import counter, gauge, metrics_request, number_point, span, spans_request
@@ -60,30 +63,36 @@ print(json.dumps({
 def run() -> Iterator[Figure]:
     """Measure."""
     with tempfile.TemporaryDirectory() as directory:
-        url = f"sqlite:///{Path(directory) / 'day.db'}"
-        with closing(open_store(url)) as store:
-            store.migrate()
-            _put_metrics(store)
-            _put_spans(store)
-        files = [str(ROOT / "config/prices/demo.yaml"), str(ROOT / "config/cost/kubernetes-and-llm.yaml")]
-        done = subprocess.run(
-            [sys.executable, "-c", _RUN % _START, url, *files],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        found: dict[str, Any] = json.loads(done.stdout)
+        yield from _measured("SQLite", f"sqlite:///{Path(directory) / 'day.db'}")
+    with postgres() as server:
+        if server is not None and server.timescaledb:
+            yield from _measured("TimescaleDB", server.create_database(timescaledb=True))
+
+
+def _measured(name: str, url: str) -> Iterator[Figure]:
+    with closing(open_store(url)) as store:
+        store.migrate()
+        _put_metrics(store)
+        _put_spans(store)
+    files = [str(ROOT / "config/prices/demo.yaml"), str(ROOT / "config/cost/kubernetes-and-llm.yaml")]
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN % _START, url, *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
     if not found["balance"] or not found["written"]:
         raise AssertionError(f"it does not add up: {found}")
     yield Figure(
-        name=f"attribution of a day, {_SPANS:,} spans, {_PODS} pods, SQLite",
+        name=f"attribution of a day, {_SPANS:,} spans, {_PODS} pods, {name}",
         value=found["seconds"],
         unit="s",
         bar=60,
     )
     yield Figure(
-        name="attribution of a day, peak memory",
+        name=f"attribution of a day, peak memory, {name}",
         value=found["mib"],
         unit="MiB",
         bar=500,

@@ -267,6 +267,20 @@ def test_self_times_are_cut_at_the_edges_of_windows(store: Store) -> None:
     assert (group.attributes["tenant.id"], group.weight) == ("new", 7 * SECOND)
 
 
+def test_single_requests_that_weigh_most(store: Store) -> None:
+    """By their own time, with their ids; the others of the same pod are one."""
+    made = [request_span(number, number, {"tenant.id": "a"}, at=number * 100) for number in range(1, 6)]
+    spans(store, *made)
+    rule = cost_config(REQUEST_RULE % "self_time" + "    spans_max: 2\n")
+    first, second, rest = usage_of(store, rule).requests["requests"]
+    assert [(group.weight, group.span_id) for group in (first, second)] == [
+        (number * SECOND, number.to_bytes(8, "big")) for number in (5, 4)
+    ]
+    assert first.trace_id == bytes.fromhex(TRACE)
+    assert (rest.attributes, rest.weight, rest.spans) == ({"k8s.pod.uid": "p1"}, 6 * SECOND, 3)
+    assert rest.is_rest
+
+
 def test_counts_and_sums_of_requests(store: Store) -> None:
     """A sampled span stands for several."""
     sampled = request_span(2, 1, {"rows": 10}, at=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -16,6 +17,7 @@ from collector.cost.units import Unit
 from collector.cost.usage import RequestGroup
 
 _IDLE: Final = Subject(kind=SubjectKind.IDLE)
+_OTHER: Final = Subject(kind=SubjectKind.OTHER)
 
 
 def divide_among_requests(run: Run, rule: RuleConfig) -> None:
@@ -50,16 +52,27 @@ def _parts(run: Run, rule: RuleConfig, groups: Sequence[RequestGroup]) -> list[P
     """Return a part for each subject; those that weigh least are one, if there are too many."""
     found: dict[bytes, Part] = {}
     for group in groups:
-        subject = run.dimensions.subject(SubjectKind.REQUEST_GROUP, rule.group_by, group.attributes)
+        subject = _subject(run, rule, group)
         known = found.get(subject.key)
         found[subject.key] = Part(subject, group.weight + (known.weight if known else 0))
-    if len(found) <= rule.groups_max:
+    most = rule.spans_max + 1 if rule.spans_max else rule.groups_max
+    if len(found) <= most:
         return list(found.values())
+    other = found.pop(_OTHER.key, Part(_OTHER, 0))
     ordered = sorted(found.items(), key=lambda item: (-item[1].weight, item[0]))
-    kept, joined = ordered[: rule.groups_max - 1], ordered[rule.groups_max - 1 :]
+    kept, joined = ordered[: most - 1], ordered[most - 1 :]
     run.findings.add(rule.id, FindingKind.GROUPS_JOINED, "", len(joined))
-    other = Part(Subject(kind=SubjectKind.OTHER), sum(part.weight for _, part in joined))
-    return [*(part for _, part in kept), other]
+    weight = other.weight + sum(part.weight for _, part in joined)
+    return [*(part for _, part in kept), Part(_OTHER, weight)]
+
+
+def _subject(run: Run, rule: RuleConfig, group: RequestGroup) -> Subject:
+    if group.is_rest:
+        return _OTHER
+    if not group.span_id:
+        return run.dimensions.subject(SubjectKind.REQUEST_GROUP, rule.group_by, group.attributes)
+    subject = run.dimensions.subject(SubjectKind.SPAN, rule.group_by, group.attributes)
+    return replace(subject, trace_id=group.trace_id, span_id=group.span_id)
 
 
 def _core_ns(record: CostAttributionRecord) -> int:
