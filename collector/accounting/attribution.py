@@ -24,6 +24,7 @@ from collector.cost.config import CostConfig
 from collector.cost.engine import Engine
 from collector.cost.findings import Finding
 from collector.cost.record import (
+    AMOUNTS,
     CostAttributionRecord,
     CostSource,
     Level,
@@ -165,7 +166,7 @@ class Attribution:
 def divisible(
     stored: Sequence[CostAttributionRecord], made: Sequence[CostAttributionRecord]
 ) -> list[CostAttributionRecord]:
-    """Return the charges that rules may divide: those of a bill that nobody else has divided.
+    """Return the charges that rules may divide: those of a bill that have something and that nobody else has divided.
 
     Args:
         stored: What is stored of the window.
@@ -185,6 +186,7 @@ def divisible(
         and not record.rule_id
         and not record.corrects_record_id
         and record.origin_id not in divided
+        and any(getattr(record.amounts, name) for name in AMOUNTS)
     ]
 
 

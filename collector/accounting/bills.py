@@ -10,10 +10,12 @@ from typing import BinaryIO, Final
 from collector.accounting.attribution import ConcurrentWriterError
 from collector.accounting.book import Book
 from collector.accounting.errors import AccountingError
+from collector.accounting.revisions import correct
+from collector.cost.calendar import month_of
 from collector.cost.cost_entry import read_cost_entries
 from collector.cost.focus.bill import Bill, Manifest
 from collector.cost.focus.read import read_focus
-from collector.cost.reconcile import DEFAULT_MATCH, Reconciliation, reconcile
+from collector.cost.reconcile import DEFAULT_MATCH, Reconciliation, reconcile, settled
 from collector.cost.record import CostAttributionRecord, Level, Period
 from collector.storage.store import Store
 
@@ -79,16 +81,19 @@ def reconcile_bill(
     *,
     kind: str = "auto",
     match: Sequence[str] = DEFAULT_MATCH,
+    replace: bool = False,
     dry_run: bool = False,
     now_unix_nano: int,
 ) -> Reconciliation:
     """Compare what is estimated with a bill, and store the differences; see `cost.reconcile`. Twice is once.
 
-    The bill's charges do not become records of their own, but for those that nobody has estimated.
+    The bill's charges do not become records of their own, but for those that nobody has estimated. With `replace` the bill
+    counts instead of the one before: what was stored for that stays, and what is different now becomes corrections, in the
+    billing period of `now_unix_nano`.
 
     Raises:
         BillError: the file is refused.
-        ReconciledError: its charge periods have been reconciled with another bill.
+        ReconciledError: its charge periods have been reconciled already, with another bill or other estimates.
         ValueError: something in `match` is no column of a charge.
     """
     book = Book(store)
@@ -107,10 +112,22 @@ def reconcile_bill(
         done = reconcile(stored, charges, match=match, recorded_unix_nano=now_unix_nano)
         known = {record.record_id for record in stored}
         if any(record.record_id in known for record in done.records):
-            raise ReconciledError(
-                "these charge periods are reconciled with another bill already, and would be adjusted twice: import the"
-                " new bill instead (collector cost import), whose corrections stand beside"
+            if not replace:
+                raise ReconciledError(
+                    f"charge periods of {path.name} are reconciled already, with another bill or with other estimates, and"
+                    " would be adjusted twice: say --replace if this bill is to count instead; the differences become"
+                    " corrections in the billing period that is open"
+                )
+            before = settled(stored, charges)
+            rest = [record for record in stored if record not in before]
+            done = reconcile(rest, charges, match=match, recorded_unix_nano=now_unix_nano)
+            rows = correct(
+                before,
+                done.records,
+                billing_period=month_of(now_unix_nano),
+                recorded_unix_nano=now_unix_nano,
             )
+            done = Reconciliation(tuple(rows), done.report)
         if not done.records or dry_run or book.write(done.records, page):
             return done
     raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")

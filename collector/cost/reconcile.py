@@ -122,6 +122,28 @@ def reconcile(
     return Reconciliation(tuple(ordered), tuple(report))
 
 
+def settled(
+    stored: Iterable[CostAttributionRecord], billed: Sequence[CostAttributionRecord]
+) -> set[CostAttributionRecord]:
+    """Return of stored records those that reconciling with an earlier bill of the same providers made."""
+    listed = list(stored)
+    providers = {name for bill in billed for name in _providers(bill.charge)}
+    adjusted = {record.origin_id for record in listed if record.source is CostSource.RECONCILED}
+    taken_over = {
+        record.origin_id
+        for record in listed
+        if record.source is CostSource.INVOICE
+        and record.allocated_method_id == _METHOD
+        and not record.rule_id
+    }
+    return {
+        record
+        for record in listed
+        if record.origin_id in adjusted | taken_over
+        and (not providers or not (own := _providers(record.charge)) or own & providers)
+    }
+
+
 def _concerned(
     estimated: Sequence[CostAttributionRecord], bills: Sequence[CostAttributionRecord], match: Sequence[str]
 ) -> Iterable[CostAttributionRecord]:

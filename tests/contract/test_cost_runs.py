@@ -334,8 +334,43 @@ def test_a_bill_settles_what_was_estimated(store: Store, tmp_path: Path) -> None
     other = write_focus(
         iter([raised(record, "1.09") for record in estimated]), tmp_path / "other.csv", FocusOptions()
     )
-    with pytest.raises(ReconciledError, match="another bill"):
+    with pytest.raises(ReconciledError, match="--replace"):
         reconcile_bill(store, other.path, match=MATCH, now_unix_nano=clock().unix_nano())
+
+
+def test_a_later_bill_counts_instead_by_corrections(store: Store, tmp_path: Path) -> None:
+    """What was stored stays; costs sum to the bill that came last, to its last digit; back again, too."""
+    telemetry(store)
+    attribute(store)
+    estimated = [r for r in Book(store).read(DAY) if r.level is Level.ORIGIN and r.amounts.is_priced]
+    bills = {
+        # The second bill leaves out one charge, and has one that nobody estimated.
+        "first": [raised(record, "1.07") for record in estimated],
+        "second": [*(raised(record, "1.09") for record in estimated[1:]), unknown(estimated[0], "3.21")],
+        "third": [*(raised(record, "0.5") for record in estimated), unknown(estimated[0], "0.4")],
+    }
+    later = clock(20 * 24 * HOUR).unix_nano()
+    before: list[CostAttributionRecord] = []
+    for name in ("first", "second", "third", "first"):
+        path = write_focus(iter(bills[name]), tmp_path / f"{name}.csv", FocusOptions()).path
+        reconcile_bill(store, path, match=MATCH, now_unix_nano=later, replace=True)
+        stored = Book(store).read(DAY)
+        assert cost(list(leaves(stored))) == cost(bills[name])
+        assert set(before) <= set(stored)
+        before = before or stored
+        assert reconcile_bill(store, path, match=MATCH, now_unix_nano=later, replace=True).records == ()
+        assert [report.written for report in attribute(store)] == [0] * 24
+
+
+def unknown(like: CostAttributionRecord, amount: str) -> CostAttributionRecord:
+    """A charge of something that there are no estimates of."""
+    record = raised(like, amount)
+    return origin_row(
+        charge=replace(record.charge, resource_id="elsewhere"),
+        amounts=record.amounts,
+        source=CostSource.INVOICE,
+        identity=("unknown", like.origin_id),
+    )
 
 
 def raised(record: CostAttributionRecord, factor: str) -> CostAttributionRecord:

@@ -9,12 +9,13 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.accounting.revisions import revise
+from collector.accounting.revisions import correct, revise
 from collector.cost.amount import total
 from collector.cost.engine import Engine
-from collector.cost.reconcile import reconcile
+from collector.cost.reconcile import reconcile, settled
 from collector.cost.record import COSTS, CostAttributionRecord, CostSource, Level, SubjectKind
 from collector.cost.usage import WindowUsage
+from tests.property.test_accounting_revisions import OCTOBER
 from tests.property.test_cost_engine import PRICE, config, usages
 from tests.support.cost import HOUR, NOW, aws_pods, billed, demo_config, effective
 
@@ -44,6 +45,36 @@ def test_the_ledger_sums_to_the_bill(
                 assert summed(both, level, column, currency) == expected
     again = reconcile(reversed(estimated), reversed(bill), recorded_unix_nano=0)
     assert revise(result.records, again.records) == []
+
+
+@settings(max_examples=60)
+@given(usage=usages(), price=PRICE, first=LINES, second=LINES)
+def test_a_bill_that_replaces_another_is_what_the_ledger_sums_to(
+    usage: WindowUsage,
+    price: Decimal,
+    first: list[tuple[str, Decimal, str]],
+    second: list[tuple[str, Decimal, str]],
+) -> None:
+    """In every cost column, on every level; what the first one made stays."""
+    estimated = Engine(config("keep", "measured", price)).attribute(replace(usage, charges=()), NOW).records
+    bills = [
+        [
+            billed(resource, f"{cost - 5000:f}", line=100 * place + number, currency=currency)
+            for number, (resource, cost, currency) in enumerate(lines)
+        ]
+        for place, lines in enumerate((first, second))
+    ]
+    before = reconcile(estimated, bills[0], recorded_unix_nano=NOW).records
+    assert settled([*estimated, *before], bills[1]) == set(before)
+    target = reconcile(estimated, bills[1], recorded_unix_nano=NOW).records
+    rows = correct(before, target, billing_period=OCTOBER, recorded_unix_nano=NOW)
+    ledger = {record.record_id: record for record in [*estimated, *before, *rows]}
+    assert len(ledger) == len(estimated) + len(before) + len(rows)
+    for currency in ("USD", "EUR"):
+        for column in COSTS:
+            for level in (Level.ORIGIN, Level.ALLOCATION):
+                expected = summed(bills[1], Level.ORIGIN, column, currency)
+                assert summed(ledger.values(), level, column, currency) == expected
 
 
 def test_a_difference_goes_to_whom_the_estimate_had_given_it() -> None:

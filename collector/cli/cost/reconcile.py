@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Columns in which both sides are equal, besides charge period and currency; comma-separated.",
 )
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Let this bill count instead of the one before; the differences become corrections.",
+)
 @click.option("--dry-run", is_flag=True, help="Compare and show, and store nothing.")
 @click.option(
     "--output",
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
 )
 @with_target
 def reconcile(
-    target: Target, file: Path, kind: str, match: str, dry_run: bool, output_format: Format
+    target: Target, file: Path, kind: str, match: str, replace: bool, dry_run: bool, output_format: Format
 ) -> None:
     """Compare what was estimated with a bill, and give the difference to whom the estimate was given.
 
@@ -59,6 +64,7 @@ def reconcile(
             file,
             kind=kind,
             match=[name.strip() for name in match.split(",")],
+            replace=replace,
             dry_run=dry_run,
             now_unix_nano=SystemClock().unix_nano(),
         )
