@@ -18,8 +18,8 @@ from collector.cost.engine import Engine
 from collector.cost.record import AMOUNTS, COSTS, CostAttributionRecord, Level, Period
 from collector.cost.usage import Series, SeriesValue, WindowUsage
 from collector.storage.store import Store, open_store
-from tests.property.test_cost_engine import MEMORY, PRICE, config, usages
-from tests.support.cost import HOUR, NOW
+from tests.property.test_cost_engine import PRICE, config, usages
+from tests.support.cost import HOUR, MEMORY, NOW
 
 OCTOBER: Final = Period(1_790_812_800 * 10**9, 1_793_491_200 * 10**9)
 NOVEMBER: Final = Period(1_793_491_200 * 10**9, 1_796_083_200 * 10**9)

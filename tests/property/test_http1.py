@@ -7,7 +7,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.http1_stream import Play, answers, check_play, cut, mutated, session
+from tests.support.http1_stream import Play, answers, check_play, mutated, session
+from tests.support.http2_stream import cut
 
 
 @given(st.integers(0, 2**64))

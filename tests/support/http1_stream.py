@@ -44,6 +44,10 @@ def session(rng: random.Random, requests: int = 6) -> list[Sent]:
     return [one(rng, last=number == requests - 1 and rng.random() < 0.3) for number in range(requests)]
 
 
+def _body(rng: random.Random, size: int) -> bytes:
+    return rng.randbytes(size) if rng.random() < 0.5 else b"\r\n" * (size // 2)
+
+
 def one(rng: random.Random, *, last: bool = False) -> Sent:
     """A request."""
     method = rng.choice(["POST", "POST", "POST", "GET", "PUT"])
@@ -57,7 +61,7 @@ def one(rng: random.Random, *, last: bool = False) -> Sent:
         headers.append(("Connection", rng.choice(["close", "Close", "foo, close"])))
     body = b""
     if method != "GET" or rng.random() < 0.2:
-        body = rng.choice([rng.randbytes, lambda n: b"\r\n" * (n // 2)])(rng.choice([0, 10, 300, 4000]))
+        body = _body(rng, rng.choice([0, 10, 300, 4000]))
         if rng.random() < 0.1:
             headers.append(("Expect", "100-continue"))
     if not body and rng.random() < 0.5:
