@@ -73,8 +73,10 @@ def test_records_of_others_stay_as_they_are(
         put(store, book, [*foreign, *bill])
         engine = Engine(config_, book.ledger())
 
+        divisible = tuple(charge for charge in bill if charge.amounts.effective_cost)
+
         def computed(usage: WindowUsage) -> Sequence[CostAttributionRecord]:
-            return engine.attribute(replace(usage, charges=tuple(bill)), NOW).records
+            return engine.attribute(replace(usage, charges=divisible), NOW).records
 
         for usage in steps:
             run(store, config_, usage, OPEN)

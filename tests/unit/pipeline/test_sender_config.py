@@ -64,18 +64,15 @@ def test_options_that_would_change_the_meaning_are_refused() -> None:
           batch: {sizer: bytes, min_size: 10, max_size: 5}
         retry_on_failure: {initial_interval: 0, max_interval: 1s}
         """
-    assert [complaint.split(": ")[0] for complaint in complaints(text)] == [
+    assert {complaint.split(": ")[0] for complaint in complaints(text)} == {
         "store.sending_queue.batch.sizer",
         "store.sending_queue.batch.max_size",
-        "store.retry_on_failure.initial_interval",
-    ]
-    text = text.replace("sizer: bytes, min_size: 10, max_size: 5", "").replace("initial_interval: 0, ", "")
-    assert [complaint.split(": ")[0] for complaint in complaints(text)] == [
         "store.sending_queue.sizer",
         "store.sending_queue.enabled",
         "store.sending_queue.block_on_overflow",
         "store.sending_queue.wait_for_result",
-    ]
+        "store.retry_on_failure.initial_interval",
+    }
 
 
 def test_a_number_of_consumers_is_a_warning() -> None:
