@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from collector.cost.amount import amount_text
 from collector.cost.focus.columns import BY_NAME, SUMMABLE, columns_of
+from collector.cost.focus.details import Element, Part, details
 from collector.cost.focus.fill import Row, fill, fit
-from collector.cost.focus.json_maps import quoted, write_map
+from collector.cost.focus.json_maps import write_map
 from collector.cost.focus.mapping import (
     ALLOCATED,
     AMOUNT_COLUMNS,
@@ -54,6 +55,8 @@ from collector.cost.record import Charge, ChargeClass, CostAttributionRecord, Le
 _ZERO: Final = "0.0"
 # Metrics, also those that the version has no column for.
 _SUMMED: Final = (*SUMMABLE, *(f"x_{name}" for name in SUMMABLE))
+# What the share of a part goes by that does not say how it was found.
+_WEIGHTS: Final = ("EffectiveCost", "PricingQuantity", "x_PricingQuantity", "ConsumedQuantity")
 
 
 class OriginRow(Enum):
@@ -281,6 +284,7 @@ def _leaves(entries: list[_Entry], prefix: str, origin_row: OriginRow) -> Iterat
     for parent, parts in children.items():
         _conserve(by_id[parent], parts)
     top = [entry for entry in entries if entry.parent not in by_id]
+    method_details = _method_details(entries, top, children)
     totals = {ORIGIN_AMOUNTS[name]: sum_ for name in SUMMABLE if (sum_ := _sum(top, name)) is not None}
     for entry in entries:
         row = entry.row
@@ -288,8 +292,8 @@ def _leaves(entries: list[_Entry], prefix: str, origin_row: OriginRow) -> Iterat
             if not entry.is_part and origin_row is OriginRow.ZEROED:
                 yield row | {name: _ZERO for name in _SUMMED if row.get(name) is not None}
         elif entry.is_part:
-            details = _details(entry, by_id)
-            yield row | entry.allocated | totals | {f"{prefix}AllocatedMethodDetails": details}
+            text = method_details.get(entry.record)
+            yield row | entry.allocated | totals | {f"{prefix}AllocatedMethodDetails": text}
         else:
             yield row
 
@@ -314,25 +318,17 @@ def _sum(entries: list[_Entry], name: str) -> str | None:
     return plain(sum_)
 
 
-def _details(entry: _Entry, by_id: dict[str, _Entry]) -> str | None:
-    """AllocatedMethodDetails. Of a part of a part the ratios are of the origin: its own times its parent's."""
-    if not entry.elements:
-        return None
-    share = Decimal(1)
-    parent = by_id.get(entry.parent)
-    while parent is not None and parent.is_part:
-        if parent.elements:
-            ratio = Decimal(0)
-            for element in parent.elements:
-                ratio = EXACT.add(ratio, Decimal(element[0]))
-            share = EXACT.multiply(share, ratio)
-        parent = by_id.get(parent.parent)
-    elements: list[Any] = []
-    for ratio_text, unit, quantity in entry.elements:
-        text = f'{{"AllocatedRatio":{amount_text(EXACT.multiply(share, Decimal(ratio_text)))}'
-        if unit:
-            text += f',"UsageUnit":{quoted(unit)}'
-        if quantity is not None:
-            text += f',"UsageQuantity":{quantity}'
-        elements.append(text + "}")
-    return '{"Elements":[' + ",".join(elements) + "]}"
+def _method_details(
+    entries: list[_Entry], top: list[_Entry], children: dict[str, list[_Entry]]
+) -> dict[str, str]:
+    parts = {entry.record: _part(entry) for entry in entries}
+    # What a correction changes is not a share of anything.
+    fill = not entries[0].row.get("ChargeClass")
+    below = {parent: [parts[entry.record] for entry in found] for parent, found in children.items()}
+    return details([parts[entry.record] for entry in top], below, fill=fill)
+
+
+def _part(entry: _Entry) -> Part:
+    elements = [Element(Decimal(ratio), unit, quantity) for ratio, unit, quantity in entry.elements]
+    weights = tuple(Decimal(entry.row.get(name) or 0) for name in _WEIGHTS)
+    return Part(entry.record, entry.is_part, elements, weights)

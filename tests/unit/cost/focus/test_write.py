@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from collector.cost.focus.check import check_file
 from collector.cost.focus.columns import SUMMABLE, VERSIONS, columns_of
 from collector.cost.focus.mapping import FocusExportError
 from collector.cost.focus.metadata import Dataset, TimeSector, metadata_json
@@ -67,6 +68,37 @@ def test_the_order_of_the_records_does_not_matter() -> None:
     for file, source in zip(files, (rows, reversed_rows, rows), strict=True):
         write_parquet(source, file)
     assert files[0].getvalue() == files[1].getvalue() == files[2].getvalue()
+
+
+def test_parts_without_details_get_ratios_where_others_have_them() -> None:
+    """Requests have no elements. By cost, in 18 decimals, so that the ratios of the charge still sum to 1."""
+    records = node()
+    pod = records[1]
+    requests = [
+        part(pod, amount, Subject(kind=SubjectKind.REQUEST_GROUP, tenant=tenant), level=Level.REQUEST)
+        for tenant, amount in (("a", "0.1"), ("b", "0.1"), ("c", "0.018210361067"))
+    ]
+    data = written([*records, *requests], version="1.4")
+    report = check_file(io.BytesIO(data), "t.csv", "1.4")
+    assert report.ok(strict=True), report.findings
+    rows = {
+        row["x_Tenant"]: json.loads(row["AllocatedMethodDetails"]) for row in rows_of(data) if row["x_Tenant"]
+    }
+    shares = [Decimal(str(rows[tenant]["Elements"][0]["AllocatedRatio"])) for tenant in "abc"]
+    assert shares[0] == shares[1] == Decimal("0.100000000000000000")
+    assert all(rows[tenant].keys() == {"Elements"} and len(rows[tenant]["Elements"]) == 1 for tenant in "abc")
+
+
+def test_a_split_of_which_nothing_is_known_has_no_details() -> None:
+    """NULL is allowed, and ratios of costs would say nothing new."""
+    whole = origin("x", NODE, costs("1", quantity="1", consumed="1"))
+    halves = [
+        part(whole, "0.5", Subject(kind=SubjectKind.WORKLOAD, team=team), level=Level.ALLOCATION)
+        for team in "ab"
+    ]
+    data = written([whole, *halves], version="1.4")
+    assert {row["AllocatedMethodDetails"] for row in rows_of(data)} == {""}
+    assert check_file(io.BytesIO(data), "t.csv", "1.4").ok(strict=True)
 
 
 def test_whole_numbers_have_a_point() -> None:
