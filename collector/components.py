@@ -27,8 +27,10 @@ PROCESSORS: Final[Mapping[str, str]] = {
     "resource": "collector.processors.resource.factory",
 }
 EXPORTERS: Final[Mapping[str, str]] = {
+    "cost_entry": "collector.exporters.cost_entry.factory",
     "debug": "collector.exporters.debug.factory",
     "file": "collector.exporters.file.factory",
+    "focus": "collector.exporters.focus.factory",
     "memory": "collector.exporters.memory.factory",
     "postgresql": "collector.exporters.postgresql.factory",
     "sqlite": "collector.exporters.sqlite.factory",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,17 +48,17 @@ class FocusCheckError(AccountingError):
         self.report = report
 
 
-def records_of(book: Book, period: Period) -> Iterator[CostAttributionRecord]:
-    """Yield the records whose charge period begins in `period`, a day in memory at a time."""
+def records_of(book: Book, period: Period, *, at_once_ns: int = DAY_NS) -> Iterator[CostAttributionRecord]:
+    """Yield the records whose charge period begins in `period`, those of `at_once_ns` in memory at a time."""
     start = period.start_unix_nano
     while start < period.end_unix_nano:
-        end = min(period.end_unix_nano, start - start % DAY_NS + DAY_NS)
+        end = min(period.end_unix_nano, start - start % at_once_ns + at_once_ns)
         yield from book.read(Period(start, end))
         start = end
 
 
 def write_focus(
-    records: Iterator[CostAttributionRecord],
+    records: Iterable[CostAttributionRecord],
     path: Path,
     options: FocusOptions,
     *,
@@ -74,29 +74,42 @@ def write_focus(
         OSError: the file cannot be.
     """
     with closing(FocusRows(records, options)) as rows:
-
-        def write(sink: BinaryIO) -> Report:
-            if parquet:
-                write_parquet(rows, sink)
-            else:
-                sink.writelines(csv_chunks(rows))
-            sink.flush()
-            sink.seek(0)
-            report = check_file(sink, path.name, options.version, as_billed=True)
-            if not report.ok():
-                raise FocusCheckError(report)
-            return report
-
-        report = write_whole(path, write)
         # The newest window says when the data are from: the clock would make every export another file.
         created = max((sector.updated_unix_nano for sector in sectors), default=0)
-        dataset = Dataset(
-            name="collector costs", created_unix_nano=created, generator_version=VERSION, sectors=sectors
-        )
-        metadata = path.with_name(f"{path.stem}.metadata.json")
-        text = metadata_json(rows, dataset)
-        write_whole(metadata, lambda sink: sink.write(text))
-        return FocusFile(path, metadata, report.rows, rows.unpriced, report)
+        return write_rows(rows, path, dataset(created, sectors), parquet=parquet)
+
+
+def dataset(created_unix_nano: int, sectors: tuple[TimeSector, ...], *, waiting: int = 0) -> Dataset:
+    """What every FOCUS file of ours is a copy of."""
+    return Dataset(
+        name="collector costs",
+        created_unix_nano=created_unix_nano,
+        generator_version=VERSION,
+        sectors=sectors,
+        waiting=waiting,
+    )
+
+
+def write_rows(rows: FocusRows, path: Path, about: Dataset, *, parquet: bool) -> FocusFile:
+    """Write `rows` and the metadata beside them: see `write_focus`."""
+
+    def write(sink: BinaryIO) -> Report:
+        if parquet:
+            write_parquet(rows, sink)
+        else:
+            sink.writelines(csv_chunks(rows))
+        sink.flush()
+        sink.seek(0)
+        report = check_file(sink, path.name, rows.options.version, as_billed=True)
+        if not report.ok():
+            raise FocusCheckError(report)
+        return report
+
+    report = write_whole(path, write)
+    metadata = path.with_name(f"{path.stem}.metadata.json")
+    text = metadata_json(rows, about)
+    write_whole(metadata, lambda sink: sink.write(text))
+    return FocusFile(path, metadata, report.rows, rows.unpriced, report)
 
 
 def sector_of(period: Period, now_unix_nano: int, config: CostConfig) -> TimeSector:
@@ -116,8 +129,18 @@ def write_whole(path: Path, write: Callable[[BinaryIO], T]) -> T:
             os.fsync(sink.fileno())
         os.chmod(name, 0o644)  # noqa: PTH101  what mkstemp made is for its owner only
         os.replace(name, path)  # noqa: PTH105
+        sync_directory(path.parent)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(name)  # noqa: PTH108
         raise
     return result
+
+
+def sync_directory(directory: Path) -> None:
+    """Have the disk take note of what was made, renamed and deleted in a directory."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

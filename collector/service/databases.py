@@ -28,7 +28,7 @@ class StoreExporter(Protocol):
 
 def destination(config: Any) -> str:
     """Where an exporter with this config sends data, as its options say: a URL without password, or a path."""
-    for name in ("connection_string", "path"):
+    for name in ("connection_string", "path", "directory"):
         value = getattr(config, name, None)
         if value:
             return str(value)  # a ConnectionString prints without its password

@@ -17,7 +17,7 @@ from collector.model.signal import Signal
 from collector.pipeline.component import Batch, CheckStep, Refused, Settings, StartError, State, Thread
 from collector.pipeline.sender_config import SenderConfig
 from collector.storage.balance import BalanceWatch
-from collector.storage.encoding import payload_encoder
+from collector.storage.encoding import PayloadEncoder, payload_encoder
 from collector.storage.encoding_ahead import EncodingAhead
 from collector.storage.salvage import write_what_goes
 from collector.storage.store import PositionError, SchemaError, Store
@@ -97,6 +97,7 @@ class StoreExporter:
     `take_deleted`: items that the store deleted by itself since the last call, by signal.
     `upkeep`: what is done in place of plain retention, with the time of day; returns rows deleted by table.
     `rest`: called now and then, once a minute or more often.
+    `encoder`: makes the encoder of a signal.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class StoreExporter:
         take_deleted: Callable[[], Mapping[Signal, int]] | None = None,
         upkeep: Callable[[int], Mapping[str, int]] | None = None,
         rest: Callable[[], None] | None = None,
+        encoder: Callable[[Signal], PayloadEncoder] = payload_encoder,
     ) -> None:
         self.store = store
         self._settings = settings
@@ -123,7 +125,7 @@ class StoreExporter:
         self._rest = rest
         self._encoders = {
             signal: EncodingAhead(
-                payload_encoder(signal), partial(settings.spawn, f"{settings.id}/{signal.value} encode")
+                encoder(signal), partial(settings.spawn, f"{settings.id}/{signal.value} encode")
             )
             for signal in Signal
         }

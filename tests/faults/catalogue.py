@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.faults import attacks, disks, kills, outages, poison, refusals, reloads, repeats, sdk, soak
+from tests.faults import (
+    attacks,
+    cost_files,
+    disks,
+    kills,
+    outages,
+    poison,
+    refusals,
+    reloads,
+    repeats,
+    sdk,
+    soak,
+)
 from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage
 
@@ -15,6 +27,7 @@ SHORT: dict[str, Fault] = {
     **outages.FAULTS,
     **refusals.FAULTS,
     **kills.FAULTS,
+    **cost_files.FAULTS,
     **disks.FAULTS,
     **poison.FAULTS,
     **reloads.FAULTS,

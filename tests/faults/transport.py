@@ -14,11 +14,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from collector.model.signal import Signal
+from collector.proto.cost.v1.cost_service_pb2 import ExportCostsServiceResponse
 
 _RESPONSES: dict[Signal, Any] = {
     Signal.LOGS: ExportLogsServiceResponse,
     Signal.METRICS: ExportMetricsServiceResponse,
     Signal.TRACES: ExportTraceServiceResponse,
+    Signal.COSTS: ExportCostsServiceResponse,
 }
 _RETRYABLE_HTTP = (429, 502, 503, 504)
 _RETRYABLE_GRPC = ("CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS")

@@ -36,12 +36,16 @@ class TimeSector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """What a file is a copy of. `name` stays the same from export to export; times are ns since 1970."""
+    """What a file is a copy of. `name` stays the same from export to export; times are ns since 1970.
+
+    `waiting`: records that are not in it because what they are parts of is not whole yet.
+    """
 
     name: str
     created_unix_nano: int
     generator_version: str
     sectors: Sequence[TimeSector] = ()
+    waiting: int = 0
 
 
 def metadata_json(rows: FocusRows, dataset: Dataset) -> bytes:
@@ -50,6 +54,9 @@ def metadata_json(rows: FocusRows, dataset: Dataset) -> bytes:
     `SchemaId` changes if and only if version or columns do; `DatasetInstanceId` with the name.
     """
     version = rows.options.version
+    counts = {"Records": rows.records, "UnpricedLeftOut": rows.unpriced}
+    if dataset.waiting:
+        counts["Waiting"] = dataset.waiting
     instance = _uuid("focus.dataset", dataset.name)
     created = time_text(dataset.created_unix_nano // SECOND_NS * SECOND_NS)
     value = {
@@ -80,7 +87,7 @@ def metadata_json(rows: FocusRows, dataset: Dataset) -> bytes:
                 "TimeSectors": [_sector(sector) for sector in dataset.sectors],
             }
         ],
-        "x_Rows": {"Records": rows.records, "UnpricedLeftOut": rows.unpriced},
+        "x_Rows": counts,
     }
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 

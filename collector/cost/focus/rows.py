@@ -16,41 +16,14 @@ from typing import Final
 import msgspec
 
 from collector.cost.amount import amount_text
-from collector.cost.focus.columns import BY_NAME, SUMMABLE, columns_of
+from collector.cost.focus.columns import SUMMABLE
 from collector.cost.focus.details import Element, Part, details
-from collector.cost.focus.fill import Row, fill, fit
-from collector.cost.focus.json_maps import write_map
-from collector.cost.focus.mapping import (
-    ALLOCATED,
-    AMOUNT_COLUMNS,
-    CATEGORY_TEXT,
-    CHARGE_PRICES,
-    CHARGE_TEXTS,
-    KIND,
-    KIND_TEXT,
-    LABELS,
-    LEVEL,
-    LEVEL_TEXT,
-    ORIGIN_AMOUNTS,
-    OTHER_COLUMNS,
-    PERIODS,
-    RECORD_IDS,
-    RECORD_NUMBERS,
-    RESERVED,
-    RULE,
-    SOURCE,
-    SOURCE_TEXT,
-    SUBJECT_IDS,
-    SUBJECT_TAGS,
-    SUBJECT_TEXTS,
-    FocusExportError,
-    allocated_resource,
-    time_text,
-    workload_tag,
-)
+from collector.cost.focus.fill import Row
+from collector.cost.focus.mapping import ORIGIN_AMOUNTS, RECORD_IDS, FocusExportError
 from collector.cost.focus.numbers import EXACT, parse, plain
+from collector.cost.focus.record_row import RecordRows
 from collector.cost.focus.spool import SortedSpool
-from collector.cost.record import Charge, ChargeClass, CostAttributionRecord, Level, Subject
+from collector.cost.record import CostAttributionRecord, Level
 
 _ZERO: Final = "0.0"
 # Metrics, also those that the version has no column for.
@@ -100,11 +73,9 @@ class FocusRows:
         self.options = options or FocusOptions()
         self.unpriced = 0
         self.records = 0
-        self._version_columns = columns_of(self.options.version)
-        # Before 1.3 FOCUS had no columns for splits.
-        self._prefix = "" if ALLOCATED[0] in self._version_columns else "x_"
+        self._record_rows = RecordRows(self.options.version, self.options.defaults)
+        self._prefix = self._record_rows.prefix
         self._used: set[str] = set()
-        self._charges: tuple[Charge, Row] | None = None
         self._spool = SortedSpool()
         try:
             for record in records:
@@ -112,8 +83,8 @@ class FocusRows:
         except BaseException:
             self.close()
             raise
-        custom = sorted(name for name in self._used if name not in self._version_columns)
-        self.columns: tuple[str, ...] = (*self._version_columns, *custom)
+        custom = sorted(name for name in self._used if name not in self._record_rows.columns)
+        self.columns: tuple[str, ...] = (*self._record_rows.columns, *custom)
 
     def close(self) -> None:
         """Let go of what is spooled."""
@@ -130,10 +101,10 @@ class FocusRows:
             self.unpriced += 1
             return
         try:
-            row = self._row(record)
+            row = self._record_rows.row(record)
         except FocusExportError as error:
             raise FocusExportError(f"record {record.record_id.hex()}: {error}") from None
-        allocated = _allocated(record, self._prefix) if record.level is not Level.ORIGIN else {}
+        allocated = self._record_rows.allocated(record)
         entry = _Entry(
             record=row[RECORD_IDS["record_id"]] or "",
             parent=row.get(RECORD_IDS["parent_record_id"]) or "",
@@ -160,17 +131,6 @@ class FocusRows:
             raise FocusExportError(f"record {record.record_id.hex()}: a text has a NUL character")
         self._spool.add(_key(record), value)
         self.records += 1
-
-    def _row(self, record: CostAttributionRecord) -> Row:
-        if self._charges is None or self._charges[0] is not record.charge:
-            self._charges = (record.charge, _charge_row(record.charge))
-        row = dict(self._charges[1])
-        for name, column in AMOUNT_COLUMNS.items():
-            amount = getattr(record.amounts, name)
-            row[column] = None if amount is None else plain(amount)
-        fill(row, self._version_columns, self.options.defaults)
-        _ledger(record, row)
-        return fit(row, self._version_columns, self.options.version)
 
 
 class _Entry(msgspec.Struct, array_like=True):
@@ -201,77 +161,6 @@ def _key(record: CostAttributionRecord) -> bytes:
             record.record_id,
         )
     )
-
-
-def _charge_row(charge: Charge) -> Row:
-    row: Row = {column: getattr(charge, name) or None for name, column in CHARGE_TEXTS.items()}
-    for name, column in CHARGE_PRICES.items():
-        price = getattr(charge, name)
-        row[column] = None if price is None else plain(price)
-    for name, column in PERIODS:
-        period = getattr(charge, name)
-        row[f"{column}Start"] = time_text(period.start_unix_nano)
-        row[f"{column}End"] = time_text(period.end_unix_nano)
-    row["ChargeCategory"] = CATEGORY_TEXT[charge.charge_category]
-    row["ChargeClass"] = "Correction" if charge.charge_class is ChargeClass.CORRECTION else None
-    row["Tags"] = write_map(charge.tags) if charge.tags else None
-    row["SkuPriceDetails"] = (
-        write_map(charge.sku_price_details, sku=True) if charge.sku_price_details else None
-    )
-    others: dict[str, str] = {}
-    for name, text in charge.columns.items():
-        if name in RESERVED or not (name in BY_NAME or _is_custom(name)):
-            others[name] = text
-        elif text:
-            row[name] = text
-    if others:
-        row[OTHER_COLUMNS] = write_map(others)
-    return row
-
-
-def _is_custom(name: str) -> bool:
-    return name.startswith("x_") and name[2:].isidentifier() and name.isascii()
-
-
-def _ledger(record: CostAttributionRecord, row: Row) -> None:
-    """The columns of ours: what is empty or 0 is NULL."""
-    for name, column in RECORD_IDS.items():
-        row[column] = getattr(record, name).hex() or None
-    for name, column in RECORD_NUMBERS.items():
-        number = getattr(record, name)
-        row[column] = str(number) if number else None
-    row[LEVEL] = LEVEL_TEXT[record.level]
-    row[SOURCE] = SOURCE_TEXT[record.source]
-    row[RULE] = record.rule_id or None
-    subject = record.subject
-    if record.level is not Level.ORIGIN or subject.kind:
-        row[KIND] = KIND_TEXT[subject.kind]
-    for name, column in SUBJECT_TEXTS.items():
-        row[column] = getattr(subject, name) or None
-    for name, column in SUBJECT_IDS.items():
-        row[column] = getattr(subject, name).hex() or None
-    row[LABELS] = write_map(subject.labels) if subject.labels else None
-
-
-def _allocated(record: CostAttributionRecord, prefix: str) -> Row:
-    """The Allocated… columns of a part, but for the details."""
-    resource, name = allocated_resource(record.subject)
-    tags = _allocated_tags(record.subject, record.charge.tags)
-    allocated: Row = {
-        "AllocatedMethodId": record.allocated_method_id or record.rule_id or "unspecified",
-        "AllocatedResourceId": resource or None,
-        "AllocatedResourceName": name or None,
-        "AllocatedTags": write_map(tags) if tags else None,
-    }
-    return {f"{prefix}{column}": text for column, text in allocated.items() if text is not None}
-
-
-def _allocated_tags(subject: Subject, tags: Mapping[str, str]) -> dict[str, str]:
-    allocated = {tag: getattr(subject, name) for name, tag in SUBJECT_TAGS.items()}
-    allocated[workload_tag(subject.k8s_workload_kind)] = subject.k8s_workload
-    allocated.update(subject.labels)
-    # Tags that the charge has are not repeated (FOCUS, "AllocatedTags").
-    return {key: text for key, text in allocated.items() if text and tags.get(key) != text}
 
 
 def _leaves(entries: list[_Entry], prefix: str, origin_row: OriginRow) -> Iterator[Row]:
