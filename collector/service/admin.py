@@ -5,6 +5,7 @@
     GET /healthz        every component's state, and what a 200 means; JSON
     GET /metrics        Prometheus text
     GET /database/info  the databases that exporters write to; JSON
+    GET /allocation     costs, as OpenCost answers; /allocation/compute, /allocation/summary
 
 Nothing here is secret, and nothing here changes anything.
 """

@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from collector.model.signal import Signal
 from collector.pipeline.component import State
 from collector.service import banner
-from collector.service.admin import Endpoint, Reply, json_reply, metrics_reply, text_reply
-from collector.service.databases import database_info, destination
+from collector.service.admin import Endpoint, Question, Reply, json_reply, metrics_reply, text_reply
+from collector.service.databases import StoreExporter, database_info, destination
 from collector.service.exposition import ProcessMetrics, exposition
 from collector.service.guarantee import pipeline_acks
 from collector.service.status import overall
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 # /livez fails when the main thread has not ticked for so long.
 _TICK_LATE_S: Final = 30.0
+_ALLOCATIONS: Final = {
+    "/allocation": "costs by who caused them, as OpenCost answers: ?window=7d&aggregate=namespace",
+    "/allocation/compute": "the same",
+    "/allocation/summary": "the same with fewer fields",
+}
 
 
 @dataclass(slots=True)
@@ -77,6 +83,10 @@ class Answers:
             "/database/info": Endpoint(
                 about="the databases it writes to", answer=lambda _: self.database_info(), blocking=True
             ),
+            **{
+                path: Endpoint(about=about, answer=self.allocation, blocking=True)
+                for path, about in _ALLOCATIONS.items()
+            },
         }
 
     def livez(self) -> Reply:
@@ -151,6 +161,20 @@ class Answers:
             for component_id, node in self._running.graph.exporters.items()
         ]
         return json_reply(200, {"databases": [found for found in databases if found is not None]})
+
+    def allocation(self, question: Question) -> Reply:
+        """Costs, as OpenCost answers. Blocks until they have been read, or until that has taken too long."""
+        from collector.service import allocations  # what answers queries is loaded when somebody asks
+
+        parameters = {name: values[-1] for name, values in question.query.items()}
+        graph = self._running.graph
+        stores = {
+            str(component_id): node.component.store
+            for component_id, node in graph.exporters.items()
+            if isinstance(node.component, StoreExporter) and component_id.type != "memory"
+        }
+        fed = {str(component_id) for component_id, signal in graph.senders if signal is Signal.COSTS}
+        return Reply(*allocations.answer(question.path, parameters, stores, fed, self._clock))
 
     def banner(self, admin: str) -> banner.Banner:
         """What is said when the service is up, or has another configuration."""

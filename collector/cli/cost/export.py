@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collector.accounting.book import Book
     from collector.cost.config import CostConfig
     from collector.cost.record import Period
+    from collector.storage.store import Store
 
 _FORMATS = ("focus-1.2", "focus-1.3", "focus-1.4", "opencost", "cost-entry", "otlp")
 
@@ -80,7 +81,7 @@ def export(
                 raise click.UsageError("a FOCUS file has metadata beside it: say where with --output")
             _focus(book, period, path, kind.removeprefix("focus-"), parquet, origin_row, columns, config)
             return
-        pieces = _pieces(book, kind, period, aggregate)
+        pieces = _pieces(target.store, kind, period, aggregate)
         path = _place(output, kind, period, "jsonl" if kind != "opencost" else "json")
         if path is None:
             for piece in pieces:
@@ -127,11 +128,11 @@ def _focus(
         )
 
 
-def _pieces(book: Book, kind: str, period: Period, aggregate: str) -> Iterator[bytes]:
-    from collector.accounting.book import leaves
+def _pieces(store: Store, kind: str, period: Period, aggregate: str) -> Iterator[bytes]:
+    from collector.accounting.book import Book, leaves
     from collector.accounting.export import records_of
 
-    records = records_of(book, period)
+    records = records_of(Book(store), period)
     match kind:
         case "cost-entry":
             from collector.cost.cost_entry import entry_lines
@@ -143,11 +144,23 @@ def _pieces(book: Book, kind: str, period: Period, aggregate: str) -> Iterator[b
 
             return (encode_message(request) + b"\n" for request in cost_metrics(records))
         case _:
-            from collector.cost.opencost.allocation import allocation_json
-            from collector.cost.opencost.query import DEFAULT_AGGREGATE, AllocationQuery
+            return _allocations(store, period, aggregate)
 
-            keys = tuple(aggregate.split(",")) if aggregate else DEFAULT_AGGREGATE
-            return iter([allocation_json(records, AllocationQuery(window=period, aggregate=keys)), b"\n"])
+
+def _allocations(store: Store, period: Period, aggregate: str) -> Iterator[bytes]:
+    from collector.cost.opencost.answer import answer
+    from collector.cost.opencost.query import DEFAULT_AGGREGATE, AllocationQuery
+    from collector.model.clock import SystemClock
+    from collector.query.allocations import allocation_sets
+    from collector.query.dialect import Dialect
+    from collector.query.reader import Reader
+
+    query = AllocationQuery(
+        window=period, aggregate=tuple(aggregate.split(",")) if aggregate else DEFAULT_AGGREGATE
+    )
+    reader = Reader(store, Dialect(store.dialect == "sqlite"), SystemClock(), None)
+    yield from answer(allocation_sets(reader, query), query)
+    yield b"\n"
 
 
 def _place(output: str | None, kind: str, period: Period, suffix: str) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from collector.cli.cost.allocation import allocation
 from collector.cli.cost.attribute import attribute
 from collector.cli.cost.demo import demo
 from collector.cli.cost.export import export
@@ -22,5 +23,5 @@ def command() -> None:
     """
 
 
-for verb in (attribute, import_command, reconcile, report, export, demo):
+for verb in (attribute, import_command, reconcile, report, allocation, export, demo):
     command.add_command(verb)

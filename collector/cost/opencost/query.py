@@ -71,8 +71,10 @@ def parse_query(parameters: Mapping[str, str], now_unix_nano: int) -> Allocation
     Raises:
         QueryError: one is missing, unknown, not offered, or wrong.
     """
-    for name in parameters:
+    for name, text in parameters.items():
         if name in _UNSUPPORTED:
+            if text.lower() in _FALSE:
+                continue  # a dashboard that asks for nothing by it
             raise QueryError(name, f"is not offered; {_UNSUPPORTED[name]}")
         if name not in PARAMETERS and name not in _WITHOUT_EFFECT:
             near = get_close_matches(name, PARAMETERS, 1)

@@ -1,4 +1,4 @@
-"""One record's cost as OpenCost has it: by resource (cpu, ram, gpu, …), adding up to the record's."""
+"""A cost by resource, as OpenCost has it (cpu, ram, gpu, …), adding up to the cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Context, Decimal
 from typing import Final
 
 from collector.cost.amount import ZERO, add, from_scaled, to_scaled
-from collector.cost.record import CostAttributionRecord
+from collector.cost.opencost.allocated import Allocated, Who
 from collector.cost.split import split
 
 RESOURCES: Final = ("cpu", "ram", "gpu", "pv", "network", "loadBalancer", "external")
@@ -55,14 +55,14 @@ class Resources:
         return result
 
 
-def resources_of(record: CostAttributionRecord, cost: Decimal) -> Resources:
-    """Divide a record's cost by the ratios of its elements; without them it is of what was charged for.
+def resources_of(one: Allocated) -> Resources:
+    """Divide a cost by the ratios of its elements; without them it is of what was charged for.
 
-    The parts sum to `cost`: the shares are of largest remainder.
+    The parts sum to the cost: the shares are of largest remainder.
     """
     found = Resources()
     weights: dict[str, int] = {}
-    for element in record.allocated_elements:
+    for element in one.elements:
         noun, _, time = element.usage_unit.partition("-")
         if noun not in _UNITS:
             weights.clear()
@@ -73,21 +73,20 @@ def resources_of(record: CostAttributionRecord, cost: Decimal) -> Resources:
             hours = _WIDE.multiply(element.usage_quantity, Decimal(size * (24 if time == "Days" else 1)))
             found.hours[resource] = _WIDE.add(found.hours.get(resource, ZERO), hours)
     names = sorted(weights)
-    parts = split(to_scaled(cost), [weights[name] for name in names], [name.encode() for name in names])
+    parts = split(to_scaled(one.cost), [weights[name] for name in names], [name.encode() for name in names])
     if parts is None:
-        found.costs[_charged(record)] = cost
+        found.costs[_charged(one.who)] = one.cost
     else:
         found.costs.update({name: from_scaled(part) for name, part in zip(names, parts, strict=True)})
     return found
 
 
-def _charged(record: CostAttributionRecord) -> str:
-    charge = record.charge
-    match charge.service_category:
+def _charged(who: Who) -> str:
+    match who.service_category:
         case "Storage":
             return "pv"
         case "Networking":
-            balanced = "load balanc" in f"{charge.resource_type} {charge.service_name}".casefold()
+            balanced = "load balanc" in f"{who.resource_type} {who.service_name}".casefold()
             return "loadBalancer" if balanced else "network"
         case _:
             return "external"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from collector.cost.amount import total
-from collector.cost.opencost.allocation import allocation_json
+from collector.cost.opencost.answer import allocation_json
 from collector.cost.opencost.query import AllocationQuery, parse_query
 from collector.cost.opencost.window import QueryError, calendar_steps, parse_window, steps
 from collector.cost.record import CostAttributionRecord, Level, Period, Subject, SubjectKind
