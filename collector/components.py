@@ -28,6 +28,7 @@ PROCESSORS: Final[Mapping[str, str]] = {
 }
 EXPORTERS: Final[Mapping[str, str]] = {
     "cost_entry": "collector.exporters.cost_entry.factory",
+    "cost_metrics": "collector.exporters.cost_metrics.factory",
     "debug": "collector.exporters.debug.factory",
     "file": "collector.exporters.file.factory",
     "focus": "collector.exporters.focus.factory",

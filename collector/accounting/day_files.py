@@ -21,8 +21,10 @@ from collector.cost.calendar import DAY_NS, HOUR_NS, day_start
 from collector.cost.focus.mapping import FocusExportError
 from collector.cost.record import CostAttributionRecord, Period
 from collector.cost.whole import whole
+from collector.model.errors import TelemetryError
 from collector.storage.rows import unsigned64
 from collector.storage.sqlite.store import SqliteStore
+from collector.storage.store import QueryError
 from collector.storage.tables import COST_FACTS
 
 _PURPOSE: Final = "files"
@@ -114,7 +116,7 @@ class DayFiles:
         """Write the files of all days that have changed, or of some when `stop` says so.
 
         Raises:
-            RetryableError: the ledger cannot be read now.
+            TelemetryError, QueryError: the ledger cannot be read now.
         """
         turn = Turn()
         failed: dict[Day, str] = {}
@@ -128,10 +130,14 @@ class DayFiles:
                 self._refused.pop(day, None)
                 try:
                     self._write(day)
+                except (TelemetryError, QueryError):
+                    raise  # the ledger cannot be read: nothing is wrong with the day
                 except (AccountingError, FocusExportError) as error:
                     self._refused[day] = str(error)
                 except OSError as error:
                     failed[day] = str(error)
+                except Exception as error:  # noqa: BLE001  our bug on this day; it must not take the others with it
+                    self._refused[day] = f"{type(error).__name__}: {error}"
                 else:
                     self._changed.done(day)
                     turn.files += 1

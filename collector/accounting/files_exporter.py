@@ -40,6 +40,9 @@ _RETENTION_NEVER_S: Final = 86_400.0
 # When the collector stops, no file is begun after so long; what is left is written after the next start.
 _LAST_TURN_S: Final = 5.0
 
+# A day with many records takes long to write: the pause after it is so many times as long, whatever the interval.
+_PAUSE_SHARE: Final = 9.0
+
 # What keeps a record out of every file of a format, and what to do about it; None: nothing.
 Check = Callable[[CostAttributionRecord], str | None]
 
@@ -194,8 +197,12 @@ class CostFilesExporter:
 
     def _keep_writing(self) -> None:
         """Body of the thread."""
-        while not self._stopping.wait(self._interval_s):
+        clock = self._settings.clock
+        pause_s = self._interval_s
+        while not self._stopping.wait(pause_s):
+            began = clock.monotonic()
             self._turn(self._stopping.is_set)
+            pause_s = max(self._interval_s, (clock.monotonic() - began) * _PAUSE_SHARE)
         until = self._settings.clock.monotonic() + _LAST_TURN_S
         self._turn(lambda: self._settings.clock.monotonic() > until)
 

@@ -49,7 +49,7 @@ class MetricOptions:
 
 
 _Series = tuple[tuple[str, str], ...]
-_Key = tuple[str, str, _Series, int, int]  # metric, unit, attributes, start, end
+Point = tuple[str, str, _Series, int, int]  # metric, unit, attributes, start, end
 
 
 def cost_metrics(
@@ -61,19 +61,28 @@ def cost_metrics(
     record and its parts the finest are counted. Amounts are added exactly and become doubles at the end.
     """
     options = options or MetricOptions()
-    sums = _sums(records, options)
+    for _, request in requests_of(cost_sums(records, options), options):
+        yield request
+
+
+def requests_of(
+    sums: dict[Point, Decimal], options: MetricOptions
+) -> Iterator[tuple[list[Point], ExportMetricsServiceRequest]]:
+    """Requests with these sums, each beside the points that are in it, sorted."""
     points = sorted(sums)
-    starts: dict[_Key, int] = {key: key[3] for key in points}
+    starts: dict[Point, int] = {key: key[3] for key in points}
     if options.temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE:
         sums, starts = _accumulated(points, sums)
     for at in range(0, len(points), POINTS_MAX):
-        yield _request(points[at : at + POINTS_MAX], sums, starts, options)
+        some = points[at : at + POINTS_MAX]
+        yield some, _request(some, sums, starts, options)
 
 
-def _sums(records: Iterable[CostAttributionRecord], options: MetricOptions) -> dict[_Key, Decimal]:
+def cost_sums(records: Iterable[CostAttributionRecord], options: MetricOptions) -> dict[Point, Decimal]:
+    """Exact sums of whole charges by metric, unit, attributes and charge period; of a record and its parts the finest."""
     taken = list(records)
     parents = {record.parent_record_id for record in taken if record.parent_record_id}
-    sums: dict[_Key, Decimal] = {}
+    sums: dict[Point, Decimal] = {}
     for record in taken:
         if record.record_id in parents:
             continue
@@ -117,11 +126,11 @@ def _attributes(record: CostAttributionRecord, attributes: dict[str, str]) -> _S
 
 
 def _accumulated(
-    points: list[_Key], sums: dict[_Key, Decimal]
-) -> tuple[dict[_Key, Decimal], dict[_Key, int]]:
+    points: list[Point], sums: dict[Point, Decimal]
+) -> tuple[dict[Point, Decimal], dict[Point, int]]:
     """Running totals of each series, and since when. `points` are sorted: a series' are together, by time."""
-    running: dict[_Key, Decimal] = {}
-    starts: dict[_Key, int] = {}
+    running: dict[Point, Decimal] = {}
+    starts: dict[Point, int] = {}
     before: tuple[str, str, _Series] | None = None
     total, start = ZERO, 0
     for key in points:
@@ -134,7 +143,7 @@ def _accumulated(
 
 
 def _request(
-    points: list[_Key], sums: dict[_Key, Decimal], starts: dict[_Key, int], options: MetricOptions
+    points: list[Point], sums: dict[Point, Decimal], starts: dict[Point, int], options: MetricOptions
 ) -> ExportMetricsServiceRequest:
     request = ExportMetricsServiceRequest()
     scope = request.resource_metrics.add().scope_metrics.add()
