@@ -97,7 +97,7 @@ class StoreExporter:
     `take_deleted`: items that the store deleted by itself since the last call, by signal.
     `upkeep`: what is done in place of plain retention, with the time of day; returns rows deleted by table.
     `rest`: called now and then, once a minute or more often.
-    `encoder`: makes the encoder of a signal.
+    `encoder`: makes the encoder of a signal, if another one is needed than `payload_encoder`.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class StoreExporter:
         take_deleted: Callable[[], Mapping[Signal, int]] | None = None,
         upkeep: Callable[[int], Mapping[str, int]] | None = None,
         rest: Callable[[], None] | None = None,
-        encoder: Callable[[Signal], PayloadEncoder] = payload_encoder,
+        encoder: Callable[[Signal], PayloadEncoder] | None = None,
     ) -> None:
         self.store = store
         self._settings = settings
@@ -125,7 +125,8 @@ class StoreExporter:
         self._rest = rest
         self._encoders = {
             signal: EncodingAhead(
-                encoder(signal), partial(settings.spawn, f"{settings.id}/{signal.value} encode")
+                (encoder or payload_encoder)(signal),
+                partial(settings.spawn, f"{settings.id}/{signal.value} encode"),
             )
             for signal in Signal
         }
