@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
+from click.testing import CliRunner, Result
 
+from collector.cli.cost.group import command
 from collector.cost.amount import total
 from collector.cost.opencost.answer import allocation_json, answer
 from collector.cost.opencost.query import AllocationQuery, parse_query
@@ -17,7 +20,7 @@ from collector.query.allocations import allocation_sets
 from collector.query.client import QueryClient
 from collector.query.dialect import Dialect
 from collector.query.reader import Reader
-from collector.storage.store import Store
+from collector.storage.store import Store, open_store
 from tests.support.cost_samples import HOUR, NOW_UNIX_NANO, hours, ledger
 from tests.support.fake_clock import FakeClock
 from tests.support.stores import put
@@ -77,3 +80,29 @@ def test_currencies_are_not_added_up(reader: Reader) -> None:
     query = asked(currency="EUR", aggregate="all")
     [rows] = json.loads(b"".join(answer(allocation_sets(reader, query), query)))["data"]
     assert sum(row["totalCost"] for row in rows.values()) == pytest.approx(1)
+
+
+def test_the_command_prints_the_answer(lasting_store_url: str) -> None:
+    """As the API gives it; a wrong parameter is an error of usage."""
+    with closing(open_store(lasting_store_url)) as store:
+        store.migrate()
+        put(store, Signal.COSTS, Signal.COSTS.request_type().FromString(encode_request(RECORDS)))
+    window = "window=1788220800,1790812800"
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(
+            command, ["allocation", "--connection-string", lasting_store_url, *arguments]
+        )
+
+    done = run(window, "aggregate=namespace", "shareIdle=true")
+    assert done.exit_code == 0, done.output
+    query = parse_query(
+        {"window": window.removeprefix("window="), "aggregate": "namespace", "shareIdle": "true"}, 0
+    )
+    assert done.stdout_bytes == allocation_json(RECORDS, query) + b"\n"
+    brief = json.loads(run(window, "aggregate=namespace", "--summary").stdout)
+    assert set(brief["data"]["sets"][0]["allocations"]) == {"shop", "__idle__"}
+    for wrong, message in (("aggregate", "write it like window=7d"), ("aggregate=pods", "is pod meant?")):
+        done = run(window, wrong)
+        assert done.exit_code == 2
+        assert message in done.output

@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from collector.cost.amount import total
 from collector.cost.cost_entry import read_cost_entries
 from collector.cost.focus.check import check_file
 from collector.cost.protobuf import encode_request
-from collector.cost.record import CostAttributionRecord
+from collector.cost.record import ChargeClass, CostAttributionRecord, Period
 from collector.exporters.cost_entry.config import CostEntryConfig
 from collector.exporters.cost_entry.factory import FACTORY as COST_ENTRY
 from collector.exporters.focus.config import FocusConfig
@@ -168,6 +169,32 @@ def test_a_revision_replaces_what_it_revises(tmp_path: Path) -> None:
     assert {row["x_Revision"] for row in rows(tmp_path)} == {"1"}
     assert cost(rows(tmp_path)) == 1
     assert files(tmp_path).keys() == before.keys()
+
+
+def test_a_correction_is_a_row_of_the_period_that_was_open(tmp_path: Path) -> None:
+    """The file of the closed period stays as it is, to the byte."""
+    october = Period(1_790_812_800 * 10**9, 1_793_491_200 * 10**9)
+    with exporting(tmp_path) as (exporter, _):
+        exporter.export(batch(0, ledger()))
+    before = files(tmp_path)
+    origin = ledger()[0]
+    correction = replace(
+        origin,
+        record_id=bytes(16),
+        corrects_record_id=origin.record_id,
+        charge=replace(origin.charge, charge_class=ChargeClass.CORRECTION, billing_period=october),
+        amounts=cost_samples.amounts("-0.25", "-0.25"),
+    )
+    with exporting(tmp_path) as (exporter, house):
+        exporter.export(batch(1, [correction]))
+    assert said(house) == (State.OK, "written")
+    after = files(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert {name for name in after if name not in before} == {
+        f"BillingPeriod=2026-10-01/2026-09-21.{suffix}" for suffix in ("csv", "metadata.json")
+    }
+    assert {row["ChargeClass"] for row in rows(tmp_path)} == {"", "Correction"}
+    assert cost(rows(tmp_path)) == Decimal("0.75")
 
 
 def test_what_no_file_can_hold_is_refused_alone(tmp_path: Path) -> None:
