@@ -13,7 +13,7 @@ from collector.cost.focus.record_row import RecordRows
 from collector.cost.focus.row_rules import problems_of_row
 from collector.cost.focus.rows import FocusOptions
 from collector.cost.focus.value_rules import Problem, judge_of
-from collector.cost.record import CostAttributionRecord
+from collector.cost.record import CostAttributionRecord, CostSource
 
 _REMEMBERED_MAX: Final = 4096  # judged values kept per column
 
@@ -35,6 +35,8 @@ class RecordCheck:
             row = self._rows.row(record) | self._rows.allocated(record)
         except FocusExportError as error:
             return str(error)
+        if record.source is CostSource.INVOICE:
+            return None  # what a bill says is for its issuer to mend: a warning of the file's
         cells = {name: row.get(name) for name in self._judges}
         for name, text in cells.items():
             if text is not None and (problem := self._of_value(name, text)):

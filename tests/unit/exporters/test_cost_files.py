@@ -22,7 +22,7 @@ from collector.cost.amount import total
 from collector.cost.cost_entry import read_cost_entries
 from collector.cost.focus.check import check_file
 from collector.cost.protobuf import encode_request
-from collector.cost.record import ChargeClass, CostAttributionRecord, Period
+from collector.cost.record import ChargeClass, CostAttributionRecord, CostSource, Period
 from collector.exporters.cost_entry.config import CostEntryConfig
 from collector.exporters.cost_entry.factory import FACTORY as COST_ENTRY
 from collector.exporters.focus.config import FocusConfig
@@ -215,6 +215,19 @@ def test_what_no_file_can_hold_is_refused_alone(tmp_path: Path) -> None:
     ]
     assert "set a default for InvoiceIssuerName" in refused[0].message
     assert "'Machines' is not an allowed value" in refused[5].message
+
+
+def test_what_a_bill_says_is_written_as_it_is(tmp_path: Path) -> None:
+    """It is for its issuer to mend: a warning of the checker's, and no dead letter."""
+    billed = [
+        replace(record, source=CostSource.INVOICE)
+        for record in ledger(service_category="Machines")
+        if record.amounts.is_priced
+    ]
+    with exporting(tmp_path) as (exporter, house):
+        exporter.export(batch(0, billed))
+    assert said(house) == (State.OK, "written")
+    assert {row["ServiceCategory"] for row in rows(tmp_path)} == {"Machines"}
 
 
 def test_rows_that_contradict_each_other_keep_the_file_as_it_was(tmp_path: Path) -> None:
