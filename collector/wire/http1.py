@@ -148,14 +148,7 @@ class Reader:
         size = min(left, self._step_size(data, start))
         self._parsed = start + size
         self._unseen += size
-        try:
-            self._parser.feed_data(data if size == len(data) else memoryview(data)[start : start + size])
-        except httptools.HttpParserUpgrade as upgrade:
-            self._parsed = start + upgrade.args[0]
-            self._ignore_upgrade(self._requests.pop())
-        except httptools.HttpParserError as error:
-            if self.problem is None and not self._over:
-                self._fail(400, f"this is not a valid HTTP/1.1 request: {error}")
+        self._feed(data if size == len(data) else memoryview(data)[start : start + size], start)
         if self._unseen > HEAD_BYTES_MAX and self.problem is None:
             if self.begun:
                 self._fail(431, f"the header exceeds {HEAD_BYTES_MAX} bytes")
@@ -177,6 +170,16 @@ class Reader:
             return _STEP if end < 0 else end + 4 - start
         return _STEP if request.length is None else request.length - request.size
 
+    def _feed(self, data: bytes | memoryview, start: int) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parsed = start + upgrade.args[0]
+            self._ignore_upgrade(self._requests.pop())
+        except httptools.HttpParserError as error:
+            if not self._over:
+                self._fail(400, f"this is not a valid HTTP/1.1 request: {error}")
+
     def _ignore_upgrade(self, request: Request) -> None:
         """Take a request that offers to go on in another protocol, as HTTP/2, for one that does not.
 
@@ -185,15 +188,12 @@ class Reader:
         if request.method == "CONNECT":
             self._fail(400, "this server is no proxy")
             return
-        hops = request.headers.pop(b"connection", b"")
-        request.headers.pop(b"upgrade", None)
-        lines = [b"%b: %b\r\n" % header for header in request.headers.items()]
-        if b"close" in hops.lower():
-            lines.append(b"connection: close\r\n")
-        self._open, self._parser = None, httptools.HttpRequestParser(self)
-        self._parser.feed_data(
-            b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), self._url, b"".join(lines))
-        )
+        headers = {**request.headers, b"connection": b"keep-alive" if request.keeps_alive else b"close"}
+        del headers[b"upgrade"]
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers.items())
+        self._open, self._over = None, False
+        self._parser = httptools.HttpRequestParser(self)
+        self._feed(b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), self._url, lines), 0)
 
     def _fail(self, status: int, message: str) -> None:
         self.problem = Problem(status, message)
@@ -204,6 +204,7 @@ class Reader:
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self.begun = True
+        self._unseen = 0
         self._url = b""
         self._headers = {}
 

@@ -54,11 +54,12 @@ def one(rng: random.Random, *, last: bool = False) -> Sent:
     target = rng.choice(["/v1/logs", "/", "/v1/traces?a=1&b=2", "/x?"])
     headers = [("Host", "test"), ("X-Number", str(rng.randrange(1000)))]
     headers += [(f"X-{n}", "v" * rng.randrange(200)) for n in range(rng.randrange(4))]
+    hops = [rng.choice(["close", "Close", "foo, close"])] if last else []
     if rng.random() < 0.1:
-        headers += [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMA")]
-        last = False
-    elif last:
-        headers.append(("Connection", rng.choice(["close", "Close", "foo, close"])))
+        hops.append("Upgrade, HTTP2-Settings")
+        headers += [("Upgrade", "h2c"), ("HTTP2-Settings", "AAMA")]
+    if hops:
+        headers.append(("Connection", ", ".join(hops)))
     body = b""
     if method != "GET" or rng.random() < 0.2:
         body = _body(rng, rng.choice([0, 10, 300, 4000]))
