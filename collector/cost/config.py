@@ -13,7 +13,8 @@ from collector.config.types import Duration
 from collector.cost.calendar import DAY_NS, SECOND_NS
 from collector.cost.currency import check_currency
 from collector.cost.dimensions import DEFAULT_DIMENSIONS
-from collector.cost.llm import DEFAULT_DIALECTS, DialectConfig
+from collector.cost.llm import DEFAULT_DIALECTS, METERS, DialectConfig
+from collector.cost.metered import DURATION, Quantity
 from collector.cost.prices import PriceConfig, check_prices
 from collector.cost.record import Charge
 from collector.cost.rules import OriginConfig, RuleConfig, SplitConfig
@@ -111,10 +112,35 @@ class CostConfig:
                         )
             if rule.parent is not None:
                 yield from _check_parent(rule, rules, at)
+            yield from self._check_meters(rule, at)
             for key in ("attribute_to", "group_by"):
                 yield from _check_names(
                     getattr(rule, key), f"{at}.{key}", {*DEFAULT_DIMENSIONS, *self.dimensions}
                 )
+
+    def _check_meters(self, rule: RuleConfig, at: str) -> Iterator[Invalid]:
+        """Check that what is counted and what it is priced by have a time in them both, or neither."""
+        timed = dict.fromkeys(METERS, False) if rule.tokens is not None else {}
+        for meter, text in rule.quantities.items():
+            try:
+                timed[meter] = DURATION in Quantity.parse(text).terms
+            except ValueError:
+                continue  # reported by the rule
+        for price in self.prices:
+            if price.unit is None or price.meter not in timed:
+                continue
+            try:
+                has_time = TIME in Unit.parse(price.unit).kinds
+            except ValueError:
+                continue  # reported at the unit itself
+            if has_time != timed[price.meter]:
+                where = f"{at}.quantities.{price.meter}" if rule.quantities else f"{at}.tokens"
+                what = (
+                    "has no time in it, and what is counted has"
+                    if not has_time
+                    else "has a time in it, and what is counted has none"
+                )
+                yield Invalid(where, f"price {price.id!r} is for {price.unit}, which {what}")
 
     def _check_origin(self, origin: OriginConfig, split: SplitConfig | None, at: str) -> Iterator[Invalid]:
         prices: dict[str, PriceConfig] = {}

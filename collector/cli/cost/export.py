@@ -102,6 +102,7 @@ def _focus(
     config: CostConfig | None,
 ) -> None:
     from collector.accounting.export import records_of, sector_of, write_focus
+    from collector.cost.focus.mapping import FocusExportError
     from collector.cost.focus.rows import FocusOptions, OriginRow
     from collector.model.clock import SystemClock
 
@@ -114,7 +115,11 @@ def _focus(
     options = FocusOptions(version=version, origin_row=OriginRow(origin_row), defaults=defaults)
     now = SystemClock().unix_nano()
     sectors = (sector_of(period, now, config),) if config is not None else ()
-    written = write_focus(records_of(book, period), path, options, parquet=parquet, sectors=sectors)
+    try:
+        written = write_focus(records_of(book, period), path, options, parquet=parquet, sectors=sectors)
+    except FocusExportError as error:
+        how = " by --column NAME=TEXT" if "set a default" in str(error) else ""
+        raise click.ClickException(f"{error}{how}") from error
     warnings = " with warnings" if written.report.findings else ""
     note(
         f"wrote {written.path} ({written.rows} rows) and {written.metadata.name}; "

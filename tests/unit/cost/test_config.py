@@ -151,6 +151,19 @@ def test_mistakes_in_prices_are_all_found_at_their_places() -> None:
             ],
         ),
         (
+            (
+                'prices: [{id: a, meter: t, unit: GB-Hourz, list: "1"}, {id: b, meter: output, unit: Hours, list: "1"}]\n'
+                "rules: [{id: r, quantities: {t: faas.max_memory * duration}}, {id: s, tokens: {}}]"
+            ),
+            [
+                (
+                    "2:30 cost.rules[0].quantities.t: price 'a' is for GB-Hourz, "
+                    "which has no time in it, and what is counted has"
+                ),
+                "2:71 cost.rules[1].tokens: price 'b' is for Hours, which has a time in it, and what is counted has none",
+            ],
+        ),
+        (
             f"{NODE}\nrules: [{{id: r, origin: {{price: node, per: x}}, split: {{idle: to:nobody, {ELEMENTS}}}}}]",
             [
                 (
