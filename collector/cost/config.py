@@ -13,6 +13,7 @@ from collector.config.types import Duration
 from collector.cost.calendar import DAY_NS, SECOND_NS
 from collector.cost.currency import check_currency
 from collector.cost.dimensions import DEFAULT_DIMENSIONS
+from collector.cost.exchange import RateConfig, check_rates
 from collector.cost.llm import DEFAULT_DIALECTS, METERS, DialectConfig
 from collector.cost.metered import DURATION, Quantity
 from collector.cost.prices import PriceConfig, check_prices
@@ -67,6 +68,7 @@ class CostConfig:
         doc="How libraries write tokens and costs of language models; instead of the built-in table.",
     )
     prices: tuple[PriceConfig, ...] = option((), doc="The price book.")
+    rates: tuple[RateConfig, ...] = option((), doc="Rates of exchange, for reports in one currency.")
     rules: tuple[RuleConfig, ...] = option((), doc="What is attributed, and how.")
 
     @property
@@ -86,6 +88,7 @@ class CostConfig:
             if not attributes:
                 yield Invalid(f"dimensions.{name}", "needs an attribute to be read from")
         yield from check_prices(self.prices, self.currency)
+        yield from check_rates(self.rates)
         yield from self._check_rules()
 
     def _check_rules(self) -> Iterator[Invalid]:

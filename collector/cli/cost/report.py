@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.cli.cost.options import period_of, period_options
+from collector.cli.cost.options import cost_config, period_of, period_options, prices_option
 from collector.cli.database.output import Column, Format, format_option, show
 from collector.cli.database.target import Target, arguments, note, with_target
 
@@ -23,6 +23,12 @@ _BAR = 24
 @click.option(
     "--compare-to", metavar="TIME", help="`previous`: the same length just before; or where that begins."
 )
+@click.option(
+    "--currency",
+    metavar="CODE",
+    help="Convert into this one, by the dated rates of --prices or --config (cost.rates). What has no rate stays as it is.",
+)
+@prices_option
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @format_option
 @with_target
@@ -32,14 +38,17 @@ def report(
     until: str,
     by: str,
     compare_to: str | None,
+    currency: str | None,
+    prices: tuple[str, ...],
     limit: int,
     output_format: Format,
 ) -> None:
     """Show what was attributed, most expensive first. What is idle, shared or without a price has lines of its own.
 
-    Effective costs, exactly; currencies are never added to each other.
+    Effective costs, exactly; currencies are never added to each other, unless they are converted.
     """
     from collector.accounting.summary import previous, summarize
+    from collector.cost.exchange import Exchange
     from collector.cost.record import Period
 
     period = period_of(since, until)
@@ -51,7 +60,12 @@ def report(
         compared = Period(start, start + period.length_ns)
     target.open()
     with arguments():
-        summary = summarize(target.store, period, [name.strip() for name in by.split(",")], compared)
+        exchange = None
+        if currency:
+            config = cost_config(target, prices, needed=False)
+            exchange = Exchange(currency.upper(), config.rates if config is not None else ())
+        names = [name.strip() for name in by.split(",")]
+        summary = summarize(target.store, period, names, compared, exchange)
     if output_format == "table":
         print_summary(summary, limit)
     else:
@@ -61,6 +75,7 @@ def report(
             output_format,
             empty="",
         )
+        _rates(summary)
 
 
 def print_summary(summary: Summary, limit: int) -> None:
@@ -77,6 +92,10 @@ def _line(summary: Summary, line: Line) -> dict[str, object]:
 
     found: dict[str, object] = dict(zip(summary.by, line.keys, strict=True))
     found |= {"currency": line.currency, "cost": amount_text(line.cost), "unpriced": line.unpriced}
+    if summary.rates:
+        found["original"] = ", ".join(
+            f"{amount_text(amount)} {currency}" for currency, amount in sorted(line.original.items())
+        )
     if line.previous is not None and line.change is not None:
         found |= {"previous": amount_text(line.previous), "change": amount_text(line.change)}
     return found
@@ -84,6 +103,7 @@ def _line(summary: Summary, line: Line) -> dict[str, object]:
 
 def _machine_columns(summary: Summary) -> list[Column]:
     names = [*summary.by, "currency", "cost", "unpriced"]
+    names += ["original"] if summary.rates else []
     names += ["previous", "change"] if summary.compared is not None else []
     return [_item(name) for name in names]
 
@@ -135,8 +155,19 @@ def _more(summary: Summary, limit: int) -> None:
     for line in summary.movers():
         name = ", ".join(key or "(none)" for key in line.keys)
         note(f"  {_money(line.change, sign=True)} {line.currency}  {name}")
+    _rates(summary)
     if unpriced := sum(line.unpriced for line in summary.lines):
         note(f"{unpriced} records have no price: they are in no sum")
+
+
+def _rates(summary: Summary) -> None:
+    """Say by which rates costs were converted, and which were not."""
+    for rate in summary.rates:
+        note(f"converted at {rate}")
+    for currency in summary.without_rate:
+        note(
+            f"costs in {currency} have no rate on some of these days, and are shown in {currency}: add it to cost.rates"
+        )
 
 
 def _money(amount: Decimal | None, *, sign: bool = False) -> str:

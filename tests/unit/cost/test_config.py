@@ -164,6 +164,21 @@ def test_mistakes_in_prices_are_all_found_at_their_places() -> None:
             ],
         ),
         (
+            (
+                'rates:\n- {currency: USD, into: EUR, rate: "0.9", effective_from: 2026-09-01, source: a}\n'
+                '- {currency: USD, into: EUR, rate: "0.8", effective_from: 2026-09-01, source: b}'
+            ),
+            ["3:43 cost.rates[1].effective_from: rates[0] is from USD to EUR from that day on, too"],
+        ),
+        (
+            'rates: [{currency: USX, into: USD, rate: "-1", effective_from: 2026-09-01, source: ""}]',
+            [
+                "1:10 cost.rates[0].currency: 'USX' is not an ISO 4217 currency code",
+                "1:36 cost.rates[0].rate: -1 is not more than 0",
+                "1:76 cost.rates[0].source: must not be empty: a report says whose rate it used",
+            ],
+        ),
+        (
             f"{NODE}\nrules: [{{id: r, origin: {{price: node, per: x}}, split: {{idle: to:nobody, {ELEMENTS}}}}}]",
             [
                 (
