@@ -162,5 +162,16 @@ def divide_rounded(left: Decimal, right: Decimal) -> Decimal:
     return from_scaled(-whole if (scaled < 0) != (divisor < 0) else whole)
 
 
+def proportion(amount: Decimal, part: int, whole: int) -> Decimal:
+    """Return `amount × part / whole`, rounded once: to 18 decimals, half to even.
+
+    Raises:
+        AmountError: it does not fit, or `whole` is not more than 0.
+    """
+    if whole <= 0:
+        raise AmountError(f"{_shown(str(amount))} cannot be divided by {whole}")
+    return from_scaled(round(Fraction(to_scaled(amount) * part, whole)))
+
+
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:60]}…")
