@@ -11,7 +11,7 @@ resource. Lists of single items begin with the newest, and `limit` keeps the new
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -20,7 +20,7 @@ from collector.model.signal import OPENTELEMETRY, Signal
 from collector.query.aggregation import Aggregation, Over
 from collector.query.attributes import NO_ATTRIBUTES, Labels
 from collector.query.cost_entries import read_cost_entries
-from collector.query.costs import NO_DIMENSIONS, compare_costs, read_costs
+from collector.query.costs import NO_DIMENSIONS, Where, compare_costs, read_costs
 from collector.query.dialect import Dialect, during, statement
 from collector.query.logs import read_logs, severity_number
 from collector.query.points import (
@@ -305,7 +305,7 @@ class QueryClient:
         start: When | None = "-30d",
         end: When | None = None,
         group_by: Sequence[str] = (),
-        where: Mapping[str, str] = NO_DIMENSIONS,
+        where: Where = NO_DIMENSIONS,
         step: str | None = None,
     ) -> list[Cost]:
         """Return what was charged for in periods that begin in the window: every cost once, exactly, by currency.
@@ -315,7 +315,7 @@ class QueryClient:
             end: Where it ends.
             group_by: One result for each combination of these dimensions' values: `service`, `team`, `tenant`,
                 `environment`, `namespace`, `workload`, `category`, … (`costs.DIMENSIONS`), `label:KEY`, `tag:KEY`.
-            where: Only costs with these values of dimensions; "": without one.
+            where: Only costs with these values of dimensions, or one of a tuple of values; "": without one.
             step: `hour`, `day` or `month` (UTC): one result for each.
 
         Raises:
@@ -328,7 +328,7 @@ class QueryClient:
         start: When = "-7d",
         end: When = "now",
         group_by: Sequence[str] = ("service",),
-        where: Mapping[str, str] = NO_DIMENSIONS,
+        where: Where = NO_DIMENSIONS,
         previous_start: When | None = None,
         cost: str = "effective_cost",
         limit: int | None = LIMIT,

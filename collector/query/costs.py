@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from collector.cost.amount import ZERO
 from collector.query.dialect import Conditions, statement
@@ -17,6 +17,7 @@ from collector.query.reader import Reader
 from collector.query.results import Cost, CostChange
 from collector.query.when import TIME_MAX, Window, unix_nano
 
+Where: TypeAlias = Mapping[str, str | tuple[str, ...]]
 NO_DIMENSIONS: Final[Mapping[str, str]] = MappingProxyType({})
 COSTS: Final = ("billed_cost", "effective_cost", "list_cost", "contracted_cost")
 
@@ -63,14 +64,19 @@ _REST: Final = "0000-01-01T00:00:00Z"
 
 
 def read_costs(
-    reader: Reader, window: Window, group_by: Sequence[str], where: Mapping[str, str], step: str | None
+    reader: Reader, window: Window, group_by: Sequence[str], where: Where, step: str | None
 ) -> list[Cost]:
-    """Return sums by group, currency and step: the earliest step first, in it the dearest group."""
+    """Return sums by group, currency and step: the earliest step first, in it the dearest group.
+
+    `where`: dimensions, and the value, or one of several values, that they have to have.
+    """
     conditions = charged_during(reader, window)
     columns = [_dimension(reader, name, conditions, f"group_{place}") for place, name in enumerate(group_by)]
     for place, (name, value) in enumerate(where.items()):
         column = _dimension(reader, name, conditions, f"where_{place}")
-        conditions.add(f"coalesce({column}, '') = %(value_{place})s", **{f"value_{place}": value})
+        values = (value,) if isinstance(value, str) else value
+        given = {f"value_{place}_{at}": one for at, one in enumerate(values)}
+        conditions.add(f"coalesce({column}, '') IN ({', '.join(f'%({name})s' for name in given)})", **given)
     bucket = _bucket(reader, step)
     total = "decimal_sum" if reader.dialect.sqlite else "sum"
     keys = [f"{column} AS key_{place}" for place, column in enumerate(columns)]
@@ -93,7 +99,7 @@ def compare_costs(
     window: Window,
     previous: Window,
     group_by: Sequence[str],
-    where: Mapping[str, str],
+    where: Where,
     cost: str,
 ) -> list[CostChange]:
     """Return the change of every group that has a cost in either period, the largest first."""
@@ -130,14 +136,24 @@ def charged_during(reader: Reader, window: Window) -> Conditions:
     return conditions
 
 
+def check_dimension(name: str) -> None:
+    """Do nothing if costs have such a dimension.
+
+    Raises:
+        ValueError: they have none.
+    """
+    prefix, colon, _ = name.partition(":")
+    if name not in DIMENSIONS and (not colon or prefix not in _MAPS):
+        known = ", ".join([*DIMENSIONS, *(f"{prefix}:KEY" for prefix in _MAPS)])
+        raise ValueError(f"{name!r} is not a dimension of costs: expected {known}")
+
+
 def _dimension(reader: Reader, name: str, conditions: Conditions, parameter: str) -> str:
     """The expression for a dimension; a key that somebody chose becomes a parameter."""
     if name in DIMENSIONS:
         return DIMENSIONS[name]
-    prefix, colon, key = name.partition(":")
-    if not colon or prefix not in _MAPS:
-        known = ", ".join([*DIMENSIONS, *(f"{prefix}:KEY" for prefix in _MAPS)])
-        raise ValueError(f"{name!r} is not a dimension of costs: expected {known}")
+    check_dimension(name)
+    prefix, _, key = name.partition(":")
     conditions.parameters[parameter] = key
     if reader.dialect.sqlite:
         return f"(SELECT value FROM json_each({_MAPS[prefix]}) WHERE key = %({parameter})s)"  # noqa: S608 - names of ours

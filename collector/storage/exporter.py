@@ -50,6 +50,10 @@ class RetentionConfig:
     cost_requests: Duration | None = option(
         None, doc="Age at which their parts by group of requests are deleted; 0: never."
     )
+    analyses: Duration = option(
+        Duration.parse("397d"),
+        doc="Age at which evaluations of policies are deleted, whenever another one is kept; 0: never.",
+    )
 
     def validate(self) -> Iterator[Invalid]:
         """Check that a part does not outlive its whole: what is left of it would not add up."""

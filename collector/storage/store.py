@@ -112,6 +112,22 @@ class Result:
     rows: list[tuple[Any, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A statement that changes rows of people's own, such as policies: never of telemetry or costs.
+
+    Placeholders are written as for `Store.query`. `required`: it has to change a row, or nothing is done.
+    """
+
+    sql: str
+    params: Mapping[str, Any]
+    required: bool = True
+
+
+class NothingChangedError(Exception):
+    """Takes back the transaction of a store's `change`; nobody else sees it."""
+
+
 class Store(Protocol):
     """A database that holds telemetry in the shape of `storage.tables`.
 
@@ -237,6 +253,13 @@ class Store(Protocol):
         """Run one statement that only reads, and give its rows as they are asked for: memory is `rows_at_once`.
 
         Nothing else may be asked of an in-memory store meanwhile. Placeholders and errors as `query`.
+        """
+        ...
+
+    def change(self, changes: Sequence[Change]) -> bool:
+        """Do all of `changes` in one transaction; False, and nothing is done, if one that is required changes no row.
+
+        Raises as `write`.
         """
         ...
 

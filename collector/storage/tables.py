@@ -322,6 +322,51 @@ POSITIONS: Final = Table(
     ),
 )
 
+# --- policies: documents of people, and what became of them -----------------------------------------------
+
+POLICIES: Final = Table(
+    "otlp_policies",
+    (
+        _c("policy_id", Kind.TEXT),  # primary key
+        _c("name", Kind.TEXT),  # this and what follows is read from the document, for SQL
+        _n("description", Kind.TEXT),
+        _c("enabled", Kind.BOOL),
+        _c("on_violation", Kind.TEXT),  # advisory, block
+        _n("budget", Kind.NUMERIC),
+        _n("currency", Kind.TEXT),
+        _c("period", Kind.TEXT),
+        _c("timezone", Kind.TEXT),
+        _n("scope", Kind.JSON),
+        _c("document", Kind.JSON),  # as somebody wrote it, to the character
+        _c("created_unix_nano", Kind.INT64),
+        _c("updated_unix_nano", Kind.INT64),
+    ),
+)
+ANALYSES: Final = Table(
+    "otlp_analyses",
+    (
+        _c("analysis_id", Kind.TEXT),  # primary key
+        _c("policy_id", Kind.TEXT),
+        _c("time_unix_nano", Kind.INT64),  # of the evaluation
+        _c("status", Kind.TEXT),  # pass, advisory, block
+        _n("severity", Kind.TEXT),
+        _n("mode", Kind.TEXT),  # advisory, blocking: what who asked wanted a violation to be
+        _c("period_start_unix_nano", Kind.INT64),
+        _c("period_end_unix_nano", Kind.INT64),
+        _n("scope", Kind.JSON),
+        _c("basis", Kind.TEXT),  # effective, billed
+        _n("billing_currency", Kind.TEXT),  # NULL: there are no costs, and the policy names none
+        _c("cost", Kind.NUMERIC),
+        _n("forecast", Kind.NUMERIC),
+        _n("budget", Kind.NUMERIC),
+        _n("budget_status", Kind.TEXT),
+        _c("reasons", Kind.JSON),
+        _n("violation_details", Kind.JSON),
+        _c("input", Kind.JSON),  # all that was evaluated
+        _c("document", Kind.JSON),  # of the policy, as it was then
+    ),
+)
+
 DIMENSIONS: Final = (RESOURCES, SCOPES, SERIES)
 METRIC_FACTS: Final = (NUMBER_POINTS, HISTOGRAM_POINTS, EXPONENTIAL_HISTOGRAM_POINTS, SUMMARY_POINTS)
 TELEMETRY_FACTS: Final = (*METRIC_FACTS, SPANS, LOGS)

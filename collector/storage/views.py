@@ -81,4 +81,13 @@ VIEWS: Final[dict[str, tuple[str, ...]]] = {
         "time", "level", "record_id", "origin_id", "billing_currency", "amount", "whole", "parts", "difference",
         "missing",
     ),
+    "policies": (
+        "policy_id", "name", "description", "enabled", "on_violation", "budget", "currency", "period", "timezone",
+        "scope", "document", "created_time", "updated_time",
+    ),
+    "analyses": (
+        "time", "policy_id", "policy_status", "severity", "reason", "billing_currency", "cost", "forecast", "budget",
+        "budget_status", "period_start", "period_end", "scope", "basis", "mode", "reasons", "violation_details",
+        "input", "document", "analysis_id", "time_unix_nano",
+    ),
 }  # fmt: skip

@@ -7,21 +7,32 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.model.errors import PermanentError
+from collector.model.errors import PermanentError, TelemetryError
 from collector.model.signal import Signal
 from collector.storage.encode import Encoder, encode
 from collector.storage.rows import Encoded, Row
-from collector.storage.store import PositionError, QueryError, SchemaError, Store, open_store, store_for
+from collector.storage.store import (
+    Change,
+    PositionError,
+    QueryError,
+    SchemaError,
+    Store,
+    open_store,
+    store_for,
+)
 from collector.storage.tables import (
+    ANALYSES,
     COST_ORIGINS,
     FACTS,
     NUMBER_POINTS,
+    POLICIES,
     POSITIONS,
     RESOURCES,
     SCOPES,
@@ -292,8 +303,35 @@ def test_every_view_has_the_documented_columns(store: Store) -> None:
 
 def test_every_table_has_the_columns_that_the_encoders_write(store: Store) -> None:
     """Names and order are those of `tables`."""
-    for table in (*FACTS, RESOURCES, SCOPES, SERIES, POSITIONS):
+    for table in (*FACTS, RESOURCES, SCOPES, SERIES, POSITIONS, POLICIES, ANALYSES):
         assert table.column_names == store.query(f"SELECT * FROM {table.name} LIMIT 1").columns
+
+
+# --- changes ------------------------------------------------------------------------------------------------
+
+
+def test_changes_are_made_whole_or_not_at_all(store: Store) -> None:
+    """If one that has to change something does not, if one fails, and if all is well."""
+    positions = "INSERT INTO otlp_policies VALUES (%(id)s, 'n', NULL, %(on)s, 'block', '1.5', NULL, 'day', 'UTC', NULL, '{}', 1, 2)"
+    insert = f"{positions} ON CONFLICT DO NOTHING"
+    one, two = Change(insert, {"id": "100%", "on": True}), Change(insert, {"id": "b", "on": False})
+    assert store.change([one])
+    assert not store.change([two, one])
+    with pytest.raises((QueryError, TelemetryError)):
+        store.change([two, Change(positions, {"id": "100%", "on": True})])
+    assert store.query("SELECT policy_id, budget FROM policies").rows in (
+        [("100%", Decimal("1.5"))],
+        [("100%", "1.5")],
+    )
+    gone = Change("DELETE FROM otlp_policies WHERE policy_id = %(id)s", {"id": "nobody"}, required=False)
+    assert store.change([two, gone])
+    assert store.query("SELECT count(*) FROM policies WHERE NOT enabled").rows == [(1,)]
+
+
+def test_changes_need_the_tables(empty_store: Store) -> None:
+    """A database that is not migrated is one that can be."""
+    with pytest.raises(SchemaError):
+        empty_store.change([Change("DELETE FROM otlp_policies", {}, required=False)])
 
 
 # --- queries ------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.store import PostgresqlStore
 from collector.storage.postgresql.template import render
 from collector.storage.store import SchemaError
-from collector.storage.tables import FACTS, SPANS, TELEMETRY_FACTS, Kind
+from collector.storage.tables import ANALYSES, FACTS, POLICIES, SPANS, TELEMETRY_FACTS, Kind
 from tests.support import samples
 from tests.support.postgres import Server, installation
 from tests.support.stores import put
@@ -142,7 +142,7 @@ def test_columns_are_of_the_kinds_that_the_rows_have(url: str) -> None:
     _migrated(url)
     with psycopg.connect(url) as connection:
         rows = connection.execute(_COLUMNS).fetchall()
-    for table in FACTS:
+    for table in (*FACTS, POLICIES, ANALYSES):
         expected = [
             (
                 column.name,

@@ -13,6 +13,7 @@ from collector.cost.policy.policy import PolicyError
 from collector.cost.policy.read import JsonError, json_value
 
 POLICIES_MAX: Final = 10_000  # of one file
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
@@ -51,6 +52,11 @@ def with_fields(document: str, **fields: object) -> str:
     if not new:
         return document
     return msgspec.json.encode({**raw, **new}).decode()
+
+
+def json_text(value: object) -> str:
+    """Return what `json_value` reads, and enums, as JSON: decimals are numbers with all their digits."""
+    return _ENCODER.encode(value).decode()
 
 
 def locate(text: str, key: str) -> tuple[int, int]:

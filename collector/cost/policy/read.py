@@ -123,7 +123,7 @@ def context_of(data: object) -> dict[str, Value]:
     """
     if not isinstance(data, dict):
         raise PolicyError("is a JSON object of what an expression may ask for", "context")
-    return {name: _value(value) for name, value in data.items()}
+    return {name: value_of(value) for name, value in data.items()}
 
 
 def _id(data: Mapping[str, Any]) -> str:
@@ -197,14 +197,15 @@ def _condition(rule: Any, at: str) -> Condition:
         isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
     ):
         raise PolicyError("is not a number, a text or a list of them", f"{at}.value")
-    return Condition(field, cast("Operator", operator), _value(value))
+    return Condition(field, cast("Operator", operator), value_of(value))
 
 
-def _value(data: Any) -> Value:
+def value_of(data: Any) -> Value:
+    """Return what `json_value` returned, with lists as tuples, which compare and cannot change."""
     if isinstance(data, list):
-        return tuple(map(_value, data))
+        return tuple(map(value_of, data))
     if isinstance(data, dict):
-        return {name: _value(value) for name, value in data.items()}
+        return {name: value_of(value) for name, value in data.items()}
     return cast("Value", data)
 
 

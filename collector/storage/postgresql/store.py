@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -38,7 +38,7 @@ from collector.storage.postgresql.partitions import (
 from collector.storage.postgresql.schema import Database
 from collector.storage.postgresql.statistics import read_stats
 from collector.storage.rows import CopyRows, Encoded, Key, Row
-from collector.storage.store import Migration, Result, SchemaError, SchemaStatus, TableStats
+from collector.storage.store import Change, Migration, Result, SchemaError, SchemaStatus, TableStats
 from collector.storage.tables import (
     COST_FACTS,
     FACTS,
@@ -287,6 +287,12 @@ class PostgresqlStore:
                 connection, self.options.schema, extension, sql, params, rows_at_once
             ) as rows:
                 yield rows
+
+    def change(self, changes: Sequence[Change]) -> bool:
+        """See `Store`."""
+        with self._session(patient=False) as connection:
+            self._usable(connection).require_usable(self.options)
+            return writing.run_changes(connection, self.options.schema, self._settings(), changes)
 
     @contextlib.contextmanager
     def exclusive(self, purpose: str) -> Iterator[bool]:

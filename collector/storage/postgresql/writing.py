@@ -13,6 +13,7 @@ from collector.storage.postgresql.connections import Connection
 from collector.storage.postgresql.copy_binary import copy_pieces
 from collector.storage.postgresql.names import compose
 from collector.storage.rows import CopyRows, Key, Row
+from collector.storage.store import Change, NothingChangedError
 from collector.storage.tables import POSITIONS, SERIES, Kind, Table
 
 _ROWS_PER_STATEMENT: Final = 5_000
@@ -101,6 +102,23 @@ def put_position(connection: Connection, schema: str, queue_id: UUID, before: in
         table=POSITIONS,
     )
     return connection.execute(statement, (end, queue_id, before)).rowcount == 1
+
+
+def run_changes(
+    connection: Connection, schema: str, settings: Mapping[str, str], changes: Sequence[Change]
+) -> bool:
+    """Do all of them in a transaction of their own, or nothing (False) if a required one changes no row."""
+    search_path = {"search_path": sql.Identifier(schema).as_string()}
+    try:
+        with connection.transaction():
+            set_local(connection, {**settings, **search_path})
+            for change in changes:
+                cursor = connection.execute(change.sql.encode(), change.params)
+                if change.required and not cursor.rowcount:
+                    raise NothingChangedError
+    except NothingChangedError:
+        return False
+    return True
 
 
 def set_config(settings: int) -> sql.Composed:

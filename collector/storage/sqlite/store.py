@@ -6,7 +6,7 @@ import re
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,16 @@ from collector.storage.sqlite.connection import (
     reading_only,
     transaction,
 )
-from collector.storage.store import Migration, QueryError, Result, SchemaError, SchemaStatus, TableStats
+from collector.storage.store import (
+    Change,
+    Migration,
+    NothingChangedError,
+    QueryError,
+    Result,
+    SchemaError,
+    SchemaStatus,
+    TableStats,
+)
 from collector.storage.tables import DIMENSIONS, FACTS_OF, SIGNAL_OF, Table
 
 _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
@@ -257,6 +266,20 @@ class SqliteStore:
             with closing(cursor):
                 cursor.arraysize = rows_at_once
                 yield iter(cursor)
+
+    def change(self, changes: Sequence[Change]) -> bool:
+        """See `Store`."""
+        with self._writing("change") as connection:
+            self._require_schema(connection)
+            try:
+                with transaction(connection):
+                    for change in changes:
+                        cursor = connection.execute(_named(change.sql), change.params)
+                        if change.required and not cursor.rowcount:
+                            raise NothingChangedError
+            except NothingChangedError:
+                return False
+        return True
 
     @contextmanager
     def exclusive(self, purpose: str) -> Iterator[bool]:
