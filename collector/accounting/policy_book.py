@@ -101,7 +101,7 @@ class PolicyBook:
             PolicyExistsError: there is one with its id, and `replace` is not set.
         """
         now = self._clock.unix_nano()
-        policies = [_read(document) for document in documents]
+        policies = [check_document(document) for document in documents]
         twice = next(
             (one.id for at, one in enumerate(policies) if one.id in {p.id for p in policies[:at]}), None
         )
@@ -127,7 +127,7 @@ class PolicyBook:
             PolicyError: it cannot be used.
         """
         document = with_fields(document, id=policy_id)
-        policy = _read(document)
+        policy = check_document(document)
         row = _policy_row(policy, document, self._clock.unix_nano())
         return self._update(policy_id, row, "")
 
@@ -258,7 +258,12 @@ def _stored(policy_id: str, document: str, created: int, updated: int) -> Stored
     )
 
 
-def _read(document: str) -> Policy:
+def check_document(document: str) -> Policy:
+    """Return the policy that a document is, if it can be kept and evaluated.
+
+    Raises:
+        PolicyError: it cannot.
+    """
     policy = parse_policy(document)
     for name in policy.scope:
         try:

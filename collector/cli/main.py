@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "components": ("collector.cli.components", "Show what can be configured, and every option."),
     "queue": ("collector.cli.queue", "Show what waits on disk and what was refused; retry or drop it."),
     "cost": ("collector.cli.cost", "Attribute costs, import bills, report, export to FOCUS."),
+    "policy": ("collector.cli.policy", "Keep budgets and policies; evaluate them on stored costs."),
     "database": ("collector.cli.database", "Create, migrate, test, query and clean the database."),
 }
 

@@ -36,6 +36,7 @@ class Target:
     secrets: tuple[str, ...] = ()
     backend: str | None = None  # what the user said that it is
     cost: CostConfig | None = None  # the section cost of the configuration
+    analyses_s: float | None = None  # how long it keeps analyses of policies; None: nothing is configured
 
     def open(self, *, creating: bool = False) -> None:
         """Connect, and see that it is what the user thinks it is, or (`creating`) what he wants to make of it.
@@ -216,6 +217,7 @@ def _of_config(config: Config, wanted: str | None, backend: str | None) -> Targe
         secrets=_passwords_in(entry.config),
         backend=backend,
         cost=config.cost,
+        analyses_s=float(entry.config.retention.analyses),
     )
 
 

@@ -1,0 +1,3 @@
+from collector.cli.policy.group import command
+
+__all__ = ["command"]
