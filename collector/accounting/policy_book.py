@@ -26,6 +26,10 @@ from collector.storage.tables import ANALYSES, POLICIES, Kind, Table
 KEPT_S: Final = 397 * 86_400.0  # 13 months, as the option `retention.analyses`
 _MIGRATION: Final = "policies"  # its name in every dialect
 _ANALYSES: Final = uuid5(NAMESPACE_URL, "collector:analyses")
+_AFTER: Final = (
+    "(time_unix_nano < %(after_time)s OR (time_unix_nano = %(after_time)s AND (policy_id > %(after_policy)s"
+    " OR (policy_id = %(after_policy)s AND analysis_id > %(after_id)s))))"
+)
 _AT_ONCE: Final = 500  # statements of one transaction
 
 
@@ -189,9 +193,14 @@ class PolicyBook:
         status: Status | None = None,
         start_unix_nano: int = 0,
         before_unix_nano: int = 2**63 - 1,
+        after: str | None = None,
         limit: int = 100,
     ) -> list[Analysis]:
-        """Return what was said, the newest first."""
+        """Return what was said, the newest first; `after`: only what comes after the analysis of that id.
+
+        Raises:
+            AccountingError: there is no such analysis.
+        """
         self._require_tables()
         conditions = ["time_unix_nano >= %(start)s", "time_unix_nano < %(before)s"]
         params: dict[str, Any] = {"start": start_unix_nano, "before": before_unix_nano, "limit": limit}
@@ -201,6 +210,9 @@ class PolicyBook:
         if status is not None:
             conditions.append("status = %(status)s")
             params["status"] = status.value
+        if after is not None:
+            conditions.append(_AFTER)
+            params |= self._place(after)
         rows = self._store.query(
             f"SELECT {', '.join(ANALYSES.column_names)} FROM otlp_analyses WHERE {' AND '.join(conditions)} "  # noqa: S608 - ours
             "ORDER BY time_unix_nano DESC, policy_id, analysis_id LIMIT %(limit)s",
@@ -218,6 +230,15 @@ class PolicyBook:
         statement = "DELETE FROM otlp_analyses WHERE time_unix_nano < %(before)s"
         self._store.change([Change(statement, {"before": before_unix_nano}, required=False)])
         return int(count)
+
+    def _place(self, analysis_id: str) -> dict[str, Any]:
+        rows = self._store.query(
+            "SELECT time_unix_nano, policy_id FROM otlp_analyses WHERE analysis_id = %(id)s",
+            {"id": analysis_id},
+        ).rows
+        if not rows:
+            raise AccountingError(f"there is no analysis {analysis_id!r}")
+        return {"after_time": rows[0][0], "after_policy": rows[0][1], "after_id": analysis_id}
 
     def _repeats(self, analysis: Analysis) -> bool:
         last = self.analyses(policy_id=analysis.policy_id, limit=1)

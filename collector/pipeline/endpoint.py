@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,15 @@ def endpoint_text(text: str) -> str:
     """Return `text` if it is an endpoint. For `option(parse=...)`: configs keep what the user wrote."""
     Endpoint.parse(text)
     return text
+
+
+def on_loopback(text: str) -> bool:
+    """Whether only this machine can reach an endpoint."""
+    host = Endpoint.parse(text).host
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name, or none, which is every interface
+        return False
 
 
 def bind(endpoint: Endpoint) -> list[socket.socket]:

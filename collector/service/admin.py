@@ -7,7 +7,8 @@
     GET /database/info  the databases that exporters write to; JSON
     GET /allocation     costs, as OpenCost answers; /allocation/compute, /allocation/summary
 
-Nothing here is secret, and nothing here changes anything.
+and what costs may be, and are (`service.policies`): /policies, /policy/evaluate, /analyses. Nothing here is secret; only
+policies can be changed, never by a web page, and where the endpoint is not on loopback only if that is said.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collector.wire.http1 import Request
 
 _JSON: Final = "application/json"
+_READING: Final = ("GET", "HEAD")
 _TEXT: Final = "text/plain; charset=utf-8"
 # A database that does not answer is reported as that; whoever asked does not wait for ever.
 _BLOCKING_TIMEOUT_S: Final = 10.0
@@ -132,13 +134,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One path: who answers, by which methods, with how large a body, and whether that may take long."""
+    """One path: who answers, by which methods, with how large a body, and whether that may take long.
+
+    `below`: the paths below it as well.
+    """
 
     about: str
     answer: Callable[[Question], Reply]
     methods: tuple[str, ...] = ("GET", "HEAD")
     body_bytes_max: int = 0
     blocking: bool = False
+    below: bool = False
 
 
 class AdminApp:
@@ -153,7 +159,7 @@ class AdminApp:
     def __call__(self, peer: HttpPeer, request: Request) -> _Asking | None:
         """Find who answers. Nobody: say what there is."""
         path = request.path
-        endpoint = self._endpoints.get(path.rstrip("/"))
+        endpoint = self._endpoint(path.rstrip("/"))
         if path == "/":
             give(peer, request, text_reply(200, self._index()))
         elif endpoint is None:
@@ -162,6 +168,9 @@ class AdminApp:
         elif request.method not in endpoint.methods:
             methods = ", ".join(endpoint.methods)
             give(peer, request, text_reply(405, f"{path} takes {methods}"), ("allow", methods))
+        elif request.method not in _READING and b"origin" in request.headers:
+            # Browsers send it with what a page of somebody else makes them do.
+            give(peer, request, text_reply(403, "a web page can only read here"))
         else:
             asking = _Asking(self, peer, request, endpoint)
             return asking if asking.fits() else None
@@ -174,6 +183,13 @@ class AdminApp:
         except Exception as error:  # noqa: BLE001  the edge of the process: a probe gets an answer, we a log line
             self._log.error("An admin endpoint failed.", path=question.path, exc_info=error)
             return text_reply(500, f"{question.path} failed: the log says why")
+
+    def _endpoint(self, path: str) -> Endpoint | None:
+        found = self._endpoints.get(path)
+        if found is not None:
+            return found
+        above = (one for at, one in self._endpoints.items() if one.below and path.startswith(f"{at}/"))
+        return next(above, None)
 
     def _index(self) -> str:
         width = max(map(len, self._endpoints))

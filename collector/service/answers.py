@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.model.signal import Signal
 from collector.pipeline.component import State
+from collector.pipeline.endpoint import on_loopback
 from collector.service import banner
 from collector.service.admin import Endpoint, Question, Reply, json_reply, metrics_reply, text_reply
 from collector.service.databases import StoreExporter, database_info, destination
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collector.model.clock import Clock
     from collector.service.graph import Graph, SenderNode
     from collector.service.status import ComponentStatus
+    from collector.storage.store import Store
 
 # /livez fails when the main thread has not ticked for so long.
 _TICK_LATE_S: Final = 30.0
@@ -31,6 +33,8 @@ _ALLOCATIONS: Final = {
     "/allocation/compute": "the same",
     "/allocation/summary": "the same with fewer fields",
 }
+# Four times a policy's characters.
+_POLICY_BYTES_MAX: Final = 400_000
 
 
 @dataclass(slots=True)
@@ -61,7 +65,7 @@ class Running:
 
 
 class Answers:
-    """Everything that can be asked. Changes nothing."""
+    """Everything that can be asked."""
 
     def __init__(
         self, running: Running, clock: Clock, registry: CollectorRegistry, process: ProcessMetrics
@@ -87,6 +91,22 @@ class Answers:
                 path: Endpoint(about=about, answer=self.allocation, blocking=True)
                 for path, about in _ALLOCATIONS.items()
             },
+            "/policies": Endpoint(
+                about="what costs may be; POST keeps a policy, /policies/ID is one",
+                answer=self.policies,
+                methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+                body_bytes_max=_POLICY_BYTES_MAX,
+                blocking=True,
+                below=True,
+            ),
+            "/policy/evaluate": Endpoint(
+                about="POST: what policies say about the costs that are stored",
+                answer=self.policies,
+                methods=("POST",),
+                body_bytes_max=_POLICY_BYTES_MAX,
+                blocking=True,
+            ),
+            "/analyses": Endpoint(about="what policies have said", answer=self.policies, blocking=True),
         }
 
     def livez(self) -> Reply:
@@ -175,6 +195,13 @@ class Answers:
         }
         fed = {str(component_id) for component_id, signal in graph.senders if signal is Signal.COSTS}
         return Reply(*allocations.answer(question.path, parameters, stores, fed, self._clock))
+    def policies(self, asked: Question) -> Reply:
+        """Policies, what they say and what they have said. Blocks until the database has answered."""
+        # Only now: a daemon that nobody asks for policies does not carry what reads costs.
+        from collector.service.policies import PolicyAnswers
+
+        answers = PolicyAnswers(self._stores, self._may_change, self._clock)
+        return Reply(*answers.answer(asked.method, asked.path, asked.query, asked.body))
 
     def banner(self, admin: str) -> banner.Banner:
         """What is said when the service is up, or has another configuration."""
@@ -196,6 +223,18 @@ class Answers:
             guarantee=self._guarantee(graph),
             environment=ways,
         )
+
+    def _stores(self) -> dict[str, tuple[Store, float]]:
+        """The databases, and how long each keeps analyses."""
+        return {
+            str(component_id): (node.component.store, float(node.entry.config.retention.analyses))
+            for component_id, node in self._running.graph.exporters.items()
+            if isinstance(node.component, StoreExporter)
+        }
+
+    def _may_change(self) -> bool:
+        admin = self._running.graph.config.service.admin
+        return on_loopback(admin.endpoint) if admin.changes is None else admin.changes
 
     def _guarantee(self, graph: Graph) -> str:
         interval_s = max((sender.limits.interval_s for sender in graph.senders.values()), default=0.0)

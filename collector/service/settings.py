@@ -81,12 +81,17 @@ class TelemetryConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminConfig:
-    """The admin server: `/livez`, `/readyz`, `/healthz`, `/metrics`."""
+    """The admin server: `/livez`, `/readyz`, `/healthz`, `/metrics`, `/policies`."""
 
     endpoint: str = option(
         "127.0.0.1:13133",
         doc="`host:port`. For probes of a kubelet it has to be an address of the pod: 0.0.0.0:13133.",
         parse=endpoint_text,
+    )
+    changes: bool | None = option(
+        None,
+        doc="Whether policies can be added, replaced and removed over HTTP. Left out: only where the endpoint is on "
+        "loopback, since whoever reaches it may.",
     )
 
 

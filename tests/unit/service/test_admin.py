@@ -28,11 +28,11 @@ class Server:
     hold: threading.Event
 
     def ask(
-        self, path: str, method: str = "GET", body: bytes | Iterator[bytes] | None = None
+        self, path: str, method: str = "GET", body: bytes | Iterator[bytes] | None = None, **headers: str
     ) -> tuple[int, http.client.HTTPMessage, str]:
         connection = http.client.HTTPConnection(self.endpoint, timeout=10)
         try:
-            connection.request(method, path, body, encode_chunked=True)
+            connection.request(method, path, body, headers, encode_chunked=True)
             response = connection.getresponse()
             return response.status, response.headers, response.read().decode()
         finally:
@@ -66,6 +66,9 @@ def server(recorded: RecordingLog) -> Iterator[Server]:
             methods=("GET", "POST"),
             body_bytes_max=2_000_000,
             blocking=True,
+        ),
+        "/below": Endpoint(
+            about="what is below", answer=lambda question: text_reply(200, question.path), below=True
         ),
     }
     listener = loop.serve(AdminApp(endpoints, errands, recorded.log), "127.0.0.1:0", HttpLimits())
@@ -122,6 +125,20 @@ def test_an_endpoint_is_given_the_query_and_the_body(server: Server) -> None:
     }
     assert json.loads(server.ask("/asked")[2]) == {"query": {}, "last": "", "body": 0}
     assert server.ask("/livez", "GET", b"nobody wants this")[0] == 200
+
+
+def test_an_endpoint_can_have_the_paths_below_it(server: Server) -> None:
+    """Decoded; others have their own only."""
+    assert server.ask("/below/a%20b/c/")[2] == "/below/a b/c\n"
+    assert server.ask("/below")[0] == 200
+    assert server.ask("/belowground")[0] == 404
+    assert server.ask("/livez/below")[0] == 404
+
+
+def test_a_web_page_can_only_read(server: Server) -> None:
+    """Browsers say where a request comes from that somebody else's page makes them send."""
+    assert server.ask("/asked", "POST", b"x", Origin="https://example.com")[0] == 403
+    assert server.ask("/asked", Origin="https://example.com")[0] == 200
 
 
 def test_a_body_is_bounded_by_its_endpoint(server: Server) -> None:
