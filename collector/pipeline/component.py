@@ -340,11 +340,11 @@ class OverStore:
     """How an extension is made that works in the database of an exporter, by the section `cost`.
 
     `exporter`: which, by its options. `create`: settings, options, a `storage.store.Store` of its own that is not
-    open, a `cost.config.CostConfig`.
+    open, a `cost.config.CostConfig`, the options of that exporter.
     """
 
     exporter: Callable[[Any], str]
-    create: Callable[[Settings, Any, Any, Any], Component]
+    create: Callable[[Settings, Any, Any, Any, Any], Component]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,18 @@ class Meters:
             "When a turn last succeeded, Unix time.",
             "extension",
         )
+        self.policy_evaluations = counter(
+            "collector_policy_evaluations",
+            "Policies evaluated on stored costs, by what they said: pass, advisory, block, or failed.",
+            "extension",
+            "verdict",
+        )
+        self.policy_status = gauge(
+            "collector_policy_status",
+            "What a policy said last: 0 pass, 1 advisory, 2 block.",
+            "extension",
+            "policy",
+        )
         self.receiver_accepted = per_signal(
             "otelcol_receiver_accepted_{}", "Number of {} taken into the pipeline.", "receiver", "transport"
         )

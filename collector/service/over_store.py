@@ -30,7 +30,9 @@ def create_extension(config: Config, extension_id: ComponentID, settings: Settin
     )
     if not isinstance(exporter, StoreExporter):
         raise TypeError(f"{exporter_entry.id} has the options of a store and is none")
-    component = entry.factory.over_store.create(settings, entry.config, exporter.store, config.cost)
+    component = entry.factory.over_store.create(
+        settings, entry.config, exporter.store, config.cost, exporter_entry.config
+    )
     return component
 
 

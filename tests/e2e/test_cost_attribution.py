@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +93,7 @@ def test_the_daemon_attributes_by_itself(tmp_path: Path) -> None:
     config = example.replace("window: 1h", "window: 1s").replace("interval: 15m", "interval: 1s")
     sets = [
         "extensions.cost_attribution.lookback=60s",
+        "extensions.cost_attribution.policies=true",
         "service.admin.endpoint=127.0.0.1:0",
         "service.telemetry.logs.encoding=json",
         "receivers::otlp::protocols::grpc::endpoint=127.0.0.1:0",
@@ -100,6 +102,11 @@ def test_the_daemon_attributes_by_itself(tmp_path: Path) -> None:
     arguments = [word for option in sets for word in ("--set", option)]
     with running(tmp_path, config, arguments=arguments) as daemon:
         address = daemon.grpc
+        budget = {"id": "b", "budget": 0, "on_violation": "block", "period": "1d"}
+        request = urllib.request.Request(
+            f"{daemon.admin}/policies", json.dumps(budget).encode(), method="POST"
+        )
+        assert urllib.request.urlopen(request, timeout=10).status == 200
         shop = subprocess.run(
             [sys.executable, "-m", "collector.demo.cost_shop", "--grpc", address, "--seconds", "3"],
             check=True,
@@ -113,6 +120,12 @@ def test_the_daemon_attributes_by_itself(tmp_path: Path) -> None:
         )
         assert daemon.metric("collector_cost_attribution_runs", outcome="done") > 0
         assert daemon.metric("collector_cost_attribution_last_success_seconds") > time.time() - 60
+        eventually(lambda: daemon.metric("collector_policy_status", policy="b") == 2, what="a verdict")
+        assert daemon.metric("collector_policy_evaluations", verdict="block") > 0
+        assert "1 policies evaluated, 1 block" in daemon.get("/healthz")[1]
+        line = daemon.logged("A policy says something else than before.")[-1]
+        assert (line["level"], line["policy"], line["verdict"]) == ("error", "b", "block")
+        assert json.loads(daemon.get("/analyses?status=block")[1])["items"][0]["policy_id"] == "b"
         assert "windows attributed" in daemon.get("/healthz")[1]
         assert daemon.stop() == 0
 

@@ -21,3 +21,7 @@ class CostAttributionConfig:
         doc="How far back windows are computed again, for telemetry that came late.",
         minimum=60.0,
     )
+    policies: bool = option(
+        False,
+        doc="After each turn, evaluate the policies that are kept in that database; log, count and keep what changes.",
+    )

@@ -1,6 +1,7 @@
 """The `cost_attribution` extension: `collector cost attribute`, now and then, in the daemon.
 
-Of many daemons on one database one does it: whoever gets the lock. The others try again at their next turn.
+Of many daemons on one database one does it: whoever gets the lock. The others try again at their next turn. With
+`policies`, whoever has attributed evaluates them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collector.accounting.attribution import PURPOSE, Attribution, WindowReport
 from collector.accounting.errors import AccountingError
 from collector.cost.balance import ImbalanceError
 from collector.cost.record import Period
+from collector.extensions.cost_attribution.policies import PolicyWatch
 from collector.model.errors import TelemetryError
 from collector.pipeline.component import Settings, State, Thread
 from collector.storage.store import QueryError
@@ -30,12 +32,18 @@ class CostAttribution:
     """See the module. `store` is its own: it is opened and closed here."""
 
     def __init__(
-        self, settings: Settings, config: CostAttributionConfig, store: Store, cost: CostConfig
+        self,
+        settings: Settings,
+        config: CostAttributionConfig,
+        store: Store,
+        cost: CostConfig,
+        keep_analyses_s: float,
     ) -> None:
         self._settings = settings
         self._config = config
         self._store = store
         self._attribution = Attribution(store, cost, settings.clock)
+        self._policies = PolicyWatch(settings, store, keep_analyses_s) if config.policies else None
         self._stopping = threading.Event()
         self._thread: Thread | None = None
 
@@ -81,6 +89,9 @@ class CostAttribution:
                     self._settings.meters.cost_records.labels(str(self._settings.id)).inc(report.written)
                 if self._stopping.is_set():
                     break
+            state, said = State.OK, ""
+            if self._policies is not None and not self._stopping.is_set():
+                state, said = self._policies.look(self._settings.clock.unix_nano())
         self._count("done")
         self._settings.meters.cost_attributed.labels(str(self._settings.id)).set(now / 1e9)
         written = sum(report.written for report in reports)
@@ -88,7 +99,7 @@ class CostAttribution:
             self._settings.log.info("Costs attributed.", windows=len(reports), records=written)
         unpriced = sum(report.unpriced for report in reports)
         without = f"; {unpriced} charges have no price" if unpriced else ""
-        return State.OK, f"{len(reports)} windows attributed{without}"
+        return state, "; ".join(filter(None, (f"{len(reports)} windows attributed{without}", said)))
 
     def _count(self, outcome: str) -> None:
         self._settings.meters.cost_runs.labels(str(self._settings.id), outcome).inc()

@@ -8,10 +8,10 @@ from collector.extensions.cost_attribution.config import CostAttributionConfig
 from collector.pipeline.component import Component, ExtensionFactory, OverStore, Settings
 
 
-def _create(settings: Settings, config: Any, store: Any, cost: Any) -> Component:
+def _create(settings: Settings, config: Any, store: Any, cost: Any, exporter: Any) -> Component:
     from collector.extensions.cost_attribution.extension import CostAttribution
 
-    return CostAttribution(settings, config, store, cost)
+    return CostAttribution(settings, config, store, cost, float(exporter.retention.analyses))
 
 
 def _alone(settings: Settings, config: Any) -> Component:
