@@ -25,6 +25,7 @@ _TRAPS: Final = [InvalidOperation, Overflow]
 _WIDE: Final = Context(prec=120, rounding=ROUND_HALF_EVEN, traps=_TRAPS)
 _UNIT: Final = Decimal(1).scaleb(-SCALE)
 ZERO: Final = Decimal(0)
+LARGEST: Final = _WIDE.subtract(_LIMIT, _UNIT)
 
 
 class AmountError(ValueError):

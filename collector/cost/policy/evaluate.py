@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from collector.cost.amount import (
+    LARGEST,
     ZERO,
     AmountError,
     amount_text,
@@ -116,17 +117,17 @@ def overall(evaluations: Sequence[Evaluation]) -> Status:
     return max(statuses, key=lambda status: status.rank, default=Status.PASS)
 
 
-def forecast(costs: Costs) -> Decimal | None:
+def forecast(costs: Costs) -> Decimal:
     """Return what the whole period costs if it goes on as it did: a straight line, rounded once, to 18 decimals.
 
-    None: that does not fit an amount, because the period has hardly begun.
+    The largest amount there is if it does not fit one, because the period has hardly begun.
     """
     period = costs.period
     until = min(max(costs.until_unix_nano, period.start_unix_nano + 1), period.end_unix_nano)
     try:
         return proportion(costs.cost, period.length_ns, until - period.start_unix_nano)
     except AmountError:
-        return None
+        return LARGEST.copy_sign(costs.cost)
 
 
 def budget_status(cost: Decimal, budget: Decimal) -> BudgetStatus:
@@ -199,12 +200,19 @@ def _fields(costs: Costs, expected: Decimal | None, given: Mapping[str, Value]) 
     fields |= {"cost": costs.cost, "estimated_monthly_cost": costs.cost, "forecast": expected}
     fields |= {"previous_period": costs.previous_period, "currency": costs.currency or None}
     if costs.records:
-        fields["unpriced_ratio"] = divide_rounded(Decimal(costs.unpriced), Decimal(costs.records))
+        fields["unpriced_ratio"] = _ratio(Decimal(costs.unpriced), Decimal(costs.records))
     if costs.idle is not None and costs.cost:
-        fields["idle_ratio"] = divide_rounded(costs.idle, costs.cost)
+        fields["idle_ratio"] = _ratio(costs.idle, costs.cost)
     if costs.previous_period:
-        fields["growth"] = divide_rounded(subtract(costs.cost, costs.previous_period), costs.previous_period)
+        fields["growth"] = _ratio(subtract(costs.cost, costs.previous_period), costs.previous_period)
     return fields
+
+
+def _ratio(part: Decimal, whole: Decimal) -> Decimal:
+    try:
+        return divide_rounded(part, whole)
+    except AmountError:  # of almost nothing
+        return LARGEST if (part < 0) == (whole < 0) else LARGEST.copy_negate()
 
 
 def _money(amount: Decimal, currency: str) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final, Literal
 
-from collector.cost.amount import multiply_rounded
+from collector.cost.amount import LARGEST, AmountError, multiply_rounded
 
 Operator = Literal["==", "!=", ">", ">=", "<", "<=", "in", "not_in", "contains", "starts_with", "ends_with"]
 # What a field of a context may be: what JSON has, with exact numbers.
@@ -87,7 +87,12 @@ class Threshold:
         """The amount from which on it is reached; None: there is none."""
         if self.amount is not None:
             return self.amount
-        return None if budget is None or self.share is None else multiply_rounded(budget, self.share)
+        if budget is None or self.share is None:
+            return None
+        try:
+            return multiply_rounded(budget, self.share)
+        except AmountError:  # beyond all costs
+            return LARGEST
 
 
 # OpenFinOps's alert thresholds.

@@ -287,6 +287,22 @@ def test_thresholds_have_severities() -> None:
     assert evaluate(plain, costs("101")).severity is Severity.WARNING
 
 
+def test_ratios_and_forecasts_beyond_all_amounts_are_the_largest_one() -> None:
+    """More cost is never better, and no evaluation ends in an error of arithmetic."""
+    rules = {"rules": [{"field": "growth", "operator": ">", "value": 1000}]}
+    read = parse_policy(
+        policy(budget=10**19, expression=rules, thresholds=[100, {"share": 1, "forecast": True}])
+    )
+    early = Costs(
+        cost=Decimal(10**9), currency="USD", period=MONTH, until_unix_nano=MONTH.start_unix_nano + 1,
+        previous_period=Decimal("1E-18"),
+    )  # fmt: skip
+    result = evaluate(read, early)
+    assert result.forecast == Decimal("99999999999999999999.999999999999999999")
+    assert [threshold.forecast for threshold in result.thresholds_reached] == [True]
+    assert result.reason.startswith("cost 1000000000 USD is within the budget")
+
+
 def test_what_has_no_price_is_said() -> None:
     """It is in no sum, so a budget that holds may not hold."""
     result = evaluate(parse_policy(policy(budget=100)), costs("1", records=4, unpriced=1))
