@@ -195,6 +195,7 @@ class Answers:
         }
         fed = {str(component_id) for component_id, signal in graph.senders if signal is Signal.COSTS}
         return Reply(*allocations.answer(question.path, parameters, stores, fed, self._clock))
+
     def policies(self, asked: Question) -> Reply:
         """Policies, what they say and what they have said. Blocks until the database has answered."""
         # Only now: a daemon that nobody asks for policies does not carry what reads costs.
