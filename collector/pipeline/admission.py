@@ -54,24 +54,36 @@ class ByteBudget:
 
     def check(self, size: int, held: int = 0) -> None:
         """Raise as `reserve` would, and reserve nothing."""
-        total = held + size
-        if total <= _SMALL_BYTES:
-            short = self._small + size > max(self.limit // _SMALL_SHARE, _SMALL_BYTES)
-        else:
-            short = self._large + (total if held <= _SMALL_BYTES else size) > self.limit
-        if short and self.used > held:
+        if not self.has_room(size, held):
             raise RetryableError(
                 f"{self.used} of {self.limit} bytes are in work; {size} more do not fit now",
                 reason="in_flight_bytes",
+                has_room=lambda: self.has_room(size, held),
             )
+
+    def has_room(self, size: int, held: int = 0) -> bool:
+        """Whether `reserve` would reserve."""
+        total = held + size
+        if total <= _SMALL_BYTES:
+            fits = self._small + size <= max(self.limit // _SMALL_SHARE, _SMALL_BYTES)
+        else:
+            fits = self._large + (total if held <= _SMALL_BYTES else size) <= self.limit
+        return fits or self.used <= held
 
     def release(self, size: int) -> None:
         """Give back what one request holds: all of it."""
+        self.shrink(size, 0)
+
+    def shrink(self, held: int, size: int) -> None:
+        """Give back what one request holds but for `size` bytes."""
         with self._lock:
-            if size <= _SMALL_BYTES:
-                self._small -= size
+            if held <= _SMALL_BYTES:
+                self._small -= held - size
+            elif size <= _SMALL_BYTES:
+                self._large -= held
+                self._small += size
             else:
-                self._large -= size
+                self._large -= held - size
 
     def open_reservation(self) -> Reservation:
         """A reservation that grows with a request. Whoever opens it releases it."""
@@ -121,8 +133,22 @@ class Reservation:
             RetryableError: as `ByteBudget.reserve`.
         """
         if size > self.size:
-            self._budget.check(size, held=self.size)
+            self._budget.check(size - self.size, held=self.size)
             self.grow_to(min(size, received * _AHEAD))
+
+    def short(self, size: int) -> RetryableError:
+        """What `expect` raises; `has_room` asks for `size` bytes in all, whatever is held by then."""
+        return RetryableError(
+            f"{self._budget.used} of {self._budget.limit} bytes are in work; {size - self.size} more do not fit now",
+            reason="in_flight_bytes",
+            has_room=lambda: self._budget.has_room(size - self.size, held=self.size),
+        )
+
+    def shrink_to(self, size: int) -> None:
+        """Give back what is held beyond `size` bytes."""
+        if size < self.size:
+            self._budget.shrink(self.size, size)
+            self.size = size
 
     def release(self) -> None:
         """Give everything back. Safe twice."""

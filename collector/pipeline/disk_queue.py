@@ -208,15 +208,20 @@ class DiskQueue:
     def reserve(self, size: int, /, *, beyond: bool = False) -> None:
         """See `SendingQueue`. `beyond`: more than it may hold, for what takes the place of other records."""
         with self._state:
-            taken = self._log.size + self._reserved
-            excess = taken + size - self._capacity if taken and not beyond else 0
+            excess = 0 if beyond else self._excess(size)
             if excess <= 0:
                 self._reserved += size
                 return
         if self._overflow != "drop_oldest" or not self._drop_oldest(excess):
-            raise full_error(taken, self._capacity)
+            taken = self._log.size + self._reserved
+            raise full_error(taken, self._capacity, lambda: self._excess(size) <= 0)
         with self._state:
             self._reserved += size
+
+    def _excess(self, size: int) -> int:
+        """How many bytes are in the way of `size` more."""
+        taken = self._log.size + self._reserved
+        return taken + size - self._capacity if taken else 0
 
     def cancel(self, size: int, /) -> None:
         """See `SendingQueue`."""

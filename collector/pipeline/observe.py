@@ -130,6 +130,17 @@ class Meters:
             "receiver",
             "otel_signal",
         )
+        self.receiver_waiting = gauge(
+            "collector_receiver_waiting_requests", "Requests that wait for room now.", "receiver"
+        )
+        self.receiver_waits = histogram(
+            "collector_receiver_wait_seconds",
+            "How long requests waited for room, by what was short (in_flight_bytes, queue_full) and what came of it "
+            "(admitted, refused, gone).",
+            "receiver",
+            "reason",
+            "outcome",
+        )
         self.receiver_bytes = counter(
             "collector_receiver_bytes", "Bytes of request bodies, inflated.", "receiver", "transport"
         )

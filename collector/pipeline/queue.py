@@ -193,10 +193,12 @@ def queue_name(exporter: ComponentID, signal: Signal) -> str:
     return f"{quote(str(exporter), safe='')}-{signal.value}"
 
 
-def full_error(taken: int, capacity: int) -> RetryableError:
+def full_error(taken: int, capacity: int, has_room: Callable[[], bool]) -> RetryableError:
     """What `reserve` raises."""
     return RetryableError(
-        f"the sending queue is full: {taken} of {capacity} bytes are taken", reason="queue_full"
+        f"the sending queue is full: {taken} of {capacity} bytes are taken",
+        reason="queue_full",
+        has_room=has_room,
     )
 
 
@@ -293,11 +295,16 @@ class MemoryQueue:
     def reserve(self, size: int, /) -> None:
         """See `SendingQueue`."""
         with self._lock:
-            taken = self._size + self._reserved
-            excess = taken + size - self._capacity if taken else 0
+            excess = self._excess(size)
             if excess > 0 and (self._overflow == "refuse" or not self._drop_oldest(excess)):
-                raise full_error(taken, self._capacity)
+                taken = self._size + self._reserved
+                raise full_error(taken, self._capacity, lambda: self._excess(size) <= 0)
             self._reserved += size
+
+    def _excess(self, size: int) -> int:
+        """How many bytes are in the way of `size` more."""
+        taken = self._size + self._reserved
+        return taken + size - self._capacity if taken else 0
 
     def _drop_oldest(self, excess: int) -> bool:
         """Remove the oldest records that have not been read, until `excess` bytes are free; else none."""

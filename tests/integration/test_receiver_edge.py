@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from collector.config.types import Duration
 from collector.model.errors import PermanentError, RetryableError
 from collector.model.signal import OPENTELEMETRY, Signal
 from collector.model.telemetry import Telemetry
+from collector.pipeline.queue import full_error
+from collector.receivers.otlp.config import AdmissionConfig
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.support.otlp import request
@@ -65,6 +69,13 @@ def send_http(running: Running, signal: Signal, body: bytes) -> Answer:
     status = status_pb2.Status.FromString(reply.body)
     delay = reply.headers.get("retry-after")
     return Answer(False, reply.status == 503, status.message, delay_s=None if delay is None else float(delay))
+
+
+def wait_for_waiting(running: Running, count: int) -> None:
+    """Until so many requests wait for room."""
+    eventually(
+        lambda: sample(running, "collector_receiver_waiting_requests") == count, what=f"{count} waiting"
+    )
 
 
 def accepted(signal: Signal, reply: bytes) -> Answer:
@@ -219,6 +230,67 @@ def test_receiver_refuses_when_the_byte_budget_is_used_up(send: Sender, transpor
         assert "bytes" in answer.message
         running.house.settings.budget.release(300_000)
         assert send(running, Signal.LOGS, body).accepted
+        assert running.house.settings.budget.used == 0
+
+
+@both
+def test_receiver_has_a_request_wait_for_the_byte_budget(send: Sender, transport: str) -> None:
+    """A shortage that lasts a moment is not seen by the client; and meanwhile others are served."""
+    body = request(Signal.LOGS, NOW, text="x" * 200_000).SerializeToString()
+    with (
+        running_receiver(budget=500_000, admission=AdmissionConfig(timeout=Duration(5))) as running,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        budget = running.house.settings.budget
+        budget.reserve(400_000)
+        answer = pool.submit(send, running, Signal.LOGS, body)
+        wait_for_waiting(running, 1)
+        small = request(Signal.LOGS, NOW, text="small").SerializeToString()
+        assert send(running, Signal.LOGS, small).accepted
+        budget.release(400_000)
+        assert answer.result(20).accepted
+        assert budget.used == 0
+        labels = {"reason": "in_flight_bytes", "outcome": "admitted"}
+        assert sample(running, "collector_receiver_wait_seconds_count", **labels) == 1
+
+
+@both
+def test_receiver_refuses_for_a_full_queue_when_the_wait_is_over(send: Sender, transport: str) -> None:
+    """Not sooner; and the items are counted once."""
+    body = request(Signal.LOGS, NOW).SerializeToString()
+    with running_receiver(admission=AdmissionConfig(timeout=Duration(0.3))) as running:
+        running.consumers[Signal.LOGS].error = full_error(1000, 1000, lambda: True)
+        began = time.monotonic()
+        assert send(running, Signal.LOGS, body).retryable
+        assert time.monotonic() - began >= 0.3
+        assert sample(running, "otelcol_receiver_refused_log_records_total", transport=transport) == 1
+        assert running.house.settings.budget.used == 0
+
+
+@both
+@pytest.mark.parametrize("size", [3_000, 300_000], ids=["loop", "thread"])
+def test_receiver_has_requests_wait_for_a_full_queue(send: Sender, transport: str, size: int) -> None:
+    """In their turn, and counted as accepted alone."""
+    texts = [f"{number}" + "x" * size for number in range(3)]
+    bodies = [request(Signal.LOGS, NOW, text=text).SerializeToString() for text in texts]
+    with (
+        running_receiver(admission=AdmissionConfig(timeout=Duration(5))) as running,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        consumer = running.consumers[Signal.LOGS]
+        consumer.error = full_error(1000, 1000, lambda: consumer.error is None)
+        answers = []
+        for body in bodies:
+            answers.append(pool.submit(send, running, Signal.LOGS, body))
+            wait_for_waiting(running, len(answers))
+        assert not consumer.taken
+        consumer.error = None
+        assert all(answer.result(20).accepted for answer in answers)
+        taken = [data.payload for data in consumer.taken]
+        assert (taken if size < 100_000 else sorted(taken)) == bodies
+        assert sample(running, "otelcol_receiver_refused_log_records_total", transport=transport) == 0
+        labels = {"reason": "queue_full", "outcome": "admitted"}
+        assert sample(running, "collector_receiver_wait_seconds_count", **labels) == 3
         assert running.house.settings.budget.used == 0
 
 

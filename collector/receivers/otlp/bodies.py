@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from collector.model.errors import RetryableError
 from collector.wire.compression import inflater
 from collector.wire.errors import TooLargeError
 
@@ -24,7 +25,7 @@ def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reser
         TooLargeError: the body is larger than `size_max`, before or after.
         MalformedError: it is not what `encoding` says.
         UnsupportedEncodingError: `encoding` is unknown.
-        RetryableError: there is no room for it now.
+        RetryableError: there is no room for it now; the reservation covers `body` again, and no more.
     """
     inflated = inflater(encoding, size_max)
     if not encoding:
@@ -33,7 +34,13 @@ def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reser
     for start in range(0, len(body), _PIECE_BYTES):
         inflated.feed(body[start : start + _PIECE_BYTES])
         # Pieces are there twice while they are put together.
-        reservation.grow_to(len(body) + inflated.size * (2 if start else 1))
+        size = len(body) + inflated.size * (2 if start else 1)
+        try:
+            reservation.grow_to(size)
+        except RetryableError:
+            # Several that have grown half and wait for each other would all wait for nothing.
+            reservation.shrink_to(len(body))
+            raise reservation.short(size) from None
     return inflated.finish()
 
 

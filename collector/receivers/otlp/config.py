@@ -20,6 +20,8 @@ _MIB: Final = 1024 * 1024
 _DAY_S: Final = 86400.0
 # "The default limit SHOULD be 64 MiB" (opentelemetry-proto, docs/specification.md, "OTLP/gRPC Request").
 _REQUEST_MIB: Final = 64
+# opentelemetry specification, protocol/exporter.md: SDKs wait 10 s for the answer to an export.
+_WAIT_MAX_S: Final = 5.0
 
 COMPRESSIONS: Final = ("", "gzip", "zstd", "zlib", "deflate")
 _OTELCOL_COMPRESSIONS: Final = ("snappy", "lz4", "x-snappy-framed")
@@ -236,10 +238,40 @@ class TimeWindowConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionConfig:
+    """A request for which there is no room now, in memory or in a sending queue, waits a moment before it is refused.
+
+    The name, and `waiting_limit_mib`, are those of otelcol's `otelarrow` receiver.
+    """
+
+    timeout: Duration = option(
+        Duration(0.5),
+        doc="How long a request waits, and never past its client's own deadline. 0: it is refused at once.",
+    )
+    waiting_limit_mib: int | None = option(
+        None,
+        doc="MiB that those who wait may hold together; the next is refused at once. "
+        "Left out, and at most: an eighth of `service.in_flight_size_max`.",
+        minimum=1,
+        example="4",
+    )
+
+    def validate(self) -> Iterator[Invalid]:
+        """Check that a client is still there when it is answered."""
+        if self.timeout > _WAIT_MAX_S:
+            yield Invalid(
+                "timeout", f"must be at most {_WAIT_MAX_S:g} s: clients give up after 10 s, retries included"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtlpReceiverConfig:
     """Traces, metrics and logs from OpenTelemetry SDKs and collectors, and cost records, over gRPC and HTTP."""
 
     protocols: ProtocolsConfig = option(doc="The transports to serve.")
+    admission: AdmissionConfig = option(
+        default_factory=AdmissionConfig, doc="What becomes of requests for which there is no room."
+    )
     time_window: TimeWindowConfig = option(default_factory=TimeWindowConfig, doc="Which times are believed.")
     duplicate_window: Duration = option(
         Duration(60.0),

@@ -16,11 +16,11 @@ from collector.wire.reply import Encoding, export_reply, grpc_trailers
 from collector.wire.status import Condition, Failure, GrpcCode, failure, failure_of
 
 if TYPE_CHECKING:
-    from collector.pipeline.admission import Reservation
     from collector.pipeline.component import Settings
     from collector.receivers.otlp.config import GrpcConfig
     from collector.receivers.otlp.grpc_connection import GrpcConnection
     from collector.receivers.otlp.intake import Intake, Taken
+    from collector.receivers.otlp.waiting import Admission, WaitingRoom
     from collector.wire.http2.connection import Stream
 
 TRANSPORT: Final = "grpc"
@@ -32,11 +32,12 @@ _WINDOW_MIN: Final = 64 * 1024
 class Desk:
     """What all Export calls of a listener have in common."""
 
-    def __init__(self, settings: Settings, config: GrpcConfig, intake: Intake) -> None:
+    def __init__(self, settings: Settings, config: GrpcConfig, intake: Intake, waiting: WaitingRoom) -> None:
         self.settings = settings
         self.size_max = config.request_bytes_max
         self.read_timeout_s = float(config.read_timeout)
         self.intake = intake
+        self.waiting = waiting
         self.work = Work(settings, intake, TRANSPORT, config.workers, self.size_max)
 
     def refuse(self, connection: GrpcConnection, stream: Stream, answer: Failure, reason: str) -> None:
@@ -70,13 +71,13 @@ class ExportCall:
     """One Export: a message comes in, is taken, and an empty one goes back."""
 
     __slots__ = (
+        "_admission",
         "_answered",
         "_compressed",
         "_connection",
         "_desk",
         "_expected",
         "_head",
-        "_reservation",
         "_seen",
         "_signal",
         "_size",
@@ -93,7 +94,7 @@ class ExportCall:
         self._head = head
         self._connection = connection
         self._stream = stream
-        self._reservation: Reservation = desk.settings.budget.open_reservation()
+        self._admission: Admission = desk.waiting.admission(connection.loop, head.timeout_s)
         self._seen = 0  # chunks
         self._size = 0  # bytes, with the prefix
         self._expected = -1  # the same once it is known
@@ -114,16 +115,21 @@ class ExportCall:
             self._seen = len(chunks)
             if self._expected < 0 and self._size >= grpc.PREFIX_SIZE:
                 self._read_prefix()
-            self._reservation.expect(self._size, max(self._size, self._expected))
+            if not self._admission.expect(self._size, max(self._size, self._expected), self._resume):
+                return  # its window stays shut meanwhile
             if self._expected >= 0 and self._size > self._expected:
                 raise MalformedError("the call holds more than one message", reason="several_messages")
             if stream.ended:
                 self._complete()
             elif self._expected - self._size > stream.window:
-                ahead = max(self._reservation.size - self._size, _WINDOW_MIN)
+                ahead = max(self._admission.reservation.size - self._size, _WINDOW_MIN)
                 self._connection.http2.allow(stream, ahead)
         except TelemetryError as error:
             self._fail(error)
+
+    def _resume(self) -> None:
+        self.received()
+        self._connection.flush()
 
     def _read_prefix(self) -> None:
         chunks = self._stream.chunks
@@ -156,7 +162,7 @@ class ExportCall:
         chunks[0] = chunks[0][grpc.PREFIX_SIZE :]
         message = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._taken = True
-        body = Body(self._signal, message, encoding, False, self._reservation)
+        body = Body(self._signal, message, encoding, False, self._admission)
         self._desk.work.take(self._connection.loop, body, self._done)
 
     def _done(self, outcome: Taken | Exception) -> None:
@@ -179,7 +185,7 @@ class ExportCall:
     def _over(self) -> None:
         self._answered = True
         self._stream.chunks.clear()
-        self._reservation.release()
+        self._admission.release()
         self._connection.finish(self._stream)
 
     def expired(self) -> None:
@@ -202,7 +208,7 @@ class ExportCall:
         self._answered = True
         self._not_received()
         self._stream.chunks.clear()
-        self._reservation.release()
+        self._admission.release()
 
     def _not_received(self) -> None:
         settings = self._desk.settings

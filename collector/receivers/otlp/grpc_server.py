@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collector.pipeline.component import Settings, SocketListener
     from collector.receivers.otlp.config import GrpcConfig
     from collector.receivers.otlp.intake import Intake
+    from collector.receivers.otlp.waiting import WaitingRoom
     from collector.wire.http2.connection import Stream
     from collector.wire.http2.headers import Fields
 
@@ -37,11 +38,11 @@ Method = Callable[[CallHead, GrpcConnection, "Stream"], Call]
 class GrpcServer:
     """One listener. `start` may be called once."""
 
-    def __init__(self, settings: Settings, config: GrpcConfig, intake: Intake) -> None:
+    def __init__(self, settings: Settings, config: GrpcConfig, intake: Intake, waiting: WaitingRoom) -> None:
         self._settings = settings
         self._config = config
         self._intake = intake
-        self._desk = Desk(settings, config, intake)
+        self._desk = Desk(settings, config, intake, waiting)
         self._peers = Peers(config, self._accept, set())
         self._heads: dict[Fields, CallHead] = {}
         self._methods = self._all_methods()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from collector.model.errors import RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.receivers.otlp.http_routes import Routes
+from collector.receivers.otlp.waiting import UNREAD_BYTES
 from collector.receivers.otlp.work import Body, Work
 from collector.wire.compression import UnsupportedEncodingError
 from collector.wire.errors import TooLargeError
@@ -26,11 +27,11 @@ from collector.wire.reply import (
 from collector.wire.status import Condition, Failure, failure, failure_of
 
 if TYPE_CHECKING:
-    from collector.pipeline.admission import Reservation
     from collector.pipeline.component import Settings
     from collector.pipeline.http import HttpPeer
     from collector.receivers.otlp.config import HttpConfig
     from collector.receivers.otlp.intake import Intake, Taken
+    from collector.receivers.otlp.waiting import Admission, WaitingRoom
 
 TRANSPORT: Final = "http"
 
@@ -48,8 +49,9 @@ class RefusedError(Exception):
 class Desk:
     """What all requests of a listener have in common. Called with a header, it is an `HttpHandler`."""
 
-    def __init__(self, settings: Settings, config: HttpConfig, intake: Intake) -> None:
+    def __init__(self, settings: Settings, config: HttpConfig, intake: Intake, waiting: WaitingRoom) -> None:
         self.settings = settings
+        self.waiting = waiting
         self.intake = intake
         self.size_max = int(config.max_request_body_size)
         self.read_timeout_s = float(config.read_timeout)
@@ -151,12 +153,13 @@ class Export:
     """One request that may be taken: an `HttpCall`."""
 
     __slots__ = (
+        "_admission",
+        "_complete",
         "_compression",
         "_desk",
         "_encoding",
         "_peer",
         "_request",
-        "_reservation",
         "_signal",
         "_taken",
     )
@@ -176,16 +179,17 @@ class Export:
         self._signal = signal
         self._encoding = encoding
         self._compression = compression
-        self._reservation: Reservation = desk.settings.budget.open_reservation()
+        self._admission: Admission = desk.waiting.admission(peer.loop)
+        self._complete = False
         self._taken = False  # work on it has begun
 
-    def admit(self, received: int) -> None:
-        """Reserve for what has arrived, if all of it fits.
+    def admit(self, received: int) -> bool:
+        """Reserve for what has arrived, if all of it fits; False: it waits for room.
 
         Raises:
             RetryableError: it does not fit now.
         """
-        self._reservation.expect(received, max(received, self._request.length or 0))
+        return self._admission.expect(received, max(received, self._request.length or 0), self._resume)
 
     def received(self) -> None:
         """See `HttpCall`."""
@@ -193,7 +197,8 @@ class Export:
         try:
             if size > self._desk.size_max:
                 raise TooLargeError(self._desk.size_max)
-            self.admit(size)
+            if not self.admit(size) and size > UNREAD_BYTES:  # it is read all the same
+                raise self._admission.reservation.short(size)
         except TelemetryError as error:
             self._fail(error)
 
@@ -201,17 +206,25 @@ class Export:
         """See `HttpCall`."""
         desk, request = self._desk, self._request
         size = request.size
+        self._complete = True
         try:
             if size > desk.size_max:
                 raise TooLargeError(desk.size_max)
-            self._reservation.expect(size, size)
+            if not self._admission.expect(size, size, self._resume):
+                return
         except TelemetryError as error:
             self._fail(error)
             return
         self._taken = True
         json = self._encoding is Encoding.JSON
-        body = Body(self._signal, request.take_body(), self._compression, json, self._reservation)
+        body = Body(self._signal, request.take_body(), self._compression, json, self._admission)
         desk.work.take(self._peer.loop, body, self._done)
+
+    def _resume(self) -> None:
+        if self._complete:
+            self.complete()
+        else:
+            self.received()
 
     def _done(self, outcome: Taken | Exception) -> None:
         if isinstance(outcome, Exception):
@@ -224,11 +237,11 @@ class Export:
         except TelemetryError as error:
             self._fail(error)
             return
-        self._reservation.release()
+        self._admission.release()
         self._peer.answer(self._request, 200, self._desk.success[self._encoding], body)
 
     def _fail(self, error: Exception) -> None:
-        self._reservation.release()
+        self._admission.release()
         self._desk.refuse(self._peer, self._request, error)
 
     def expired(self) -> None:
@@ -241,7 +254,7 @@ class Export:
         """See `HttpCall`."""
         if self._taken:  # what is taken, stays taken; its bytes are given back when it is done
             return
-        self._reservation.release()
+        self._admission.release()
         settings = self._desk.settings
         settings.meters.receiver_rejected_requests.labels(str(settings.id), TRANSPORT, "not_received").inc()
 

@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     from collector.pipeline.component import HttpListener, Settings
     from collector.receivers.otlp.config import HttpConfig
     from collector.receivers.otlp.intake import Intake
+    from collector.receivers.otlp.waiting import WaitingRoom
 
 
 class HttpServer:
     """One listener. `start` may be called once."""
 
-    def __init__(self, settings: Settings, config: HttpConfig, intake: Intake) -> None:
+    def __init__(self, settings: Settings, config: HttpConfig, intake: Intake, waiting: WaitingRoom) -> None:
         self._settings = settings
         self._config = config
-        self._desk = Desk(settings, config, intake)
+        self._desk = Desk(settings, config, intake, waiting)
         self.listener: HttpListener | None = None
 
     def start(self, before: HttpServer | None = None) -> str:

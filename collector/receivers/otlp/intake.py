@@ -33,6 +33,17 @@ class Taken:
     message: str = ""
 
 
+@dataclass(slots=True)
+class Arrival:
+    """A request on its way into the queues: its body inflated, and what a scan has made of it, once there was one."""
+
+    signal: Signal
+    body: bytes
+    json: bool
+    transport: str
+    scanned: Scanned | None
+
+
 class Pending:
     """A request that is in the queues, and not yet as safe as its answer will say.
 
@@ -137,68 +148,79 @@ class Intake:
             RetryableError: not taken now.
             PermanentError: never to be taken; a `MalformedError` if the client is to blame.
         """
-        return self.begin(signal, body, json=json, transport=transport).finish()
+        return self._enter(self.arrived(signal, body, json=json, transport=transport)).finish()
 
     def glance(self, signal: Signal, body: bytes) -> Scanned | None:
         """Scan `body` if that is a matter of microseconds; None if not, or if it is not in order."""
         return scan_in_order(signal, body, self._limits())
 
-    def begin(
+    def arrived(
         self, signal: Signal, body: bytes, *, json: bool, transport: str, scanned: Scanned | None = None
-    ) -> Pending:
-        """The same up to the point where the request is in the queues. Never waits. `scanned`: of a `glance`."""
+    ) -> Arrival:
+        """Begin with a request. `scanned`: of a `glance`."""
         self._bytes[transport].inc(len(body))
-        return self._begin(signal, body, json, transport, scanned)
+        return Arrival(signal, body, json, transport, scanned)
 
-    def _begin(
-        self, signal: Signal, body: bytes, json: bool, transport: str, scanned: Scanned | None
-    ) -> Pending:
+    def enter(self, arrival: Arrival) -> Pending:
+        """Put a request into the queues. Never waits. For errors see `take`.
+
+        One that is refused for want of room (`RetryableError.has_room`) may come again; else it is to be `given_up`.
+        """
         if self._accepted is None:
-            return self._take(signal, body, json, transport, scanned, None)[0]
-        key, mine = fingerprint(signal, body), First()
+            return self._put(arrival, None)[0]
+        key, mine = fingerprint(arrival.signal, arrival.body), First()
         first = self._unfinished.claim(key, mine)
         if first is not mine:
             # The client has not waited for the answer to the first, or is not alone: this one waits for the same.
-            return Pending(
-                lambda: self._repeat(signal, body, json, transport, key, first), waits=True, waits_long=True
-            )
+            return Pending(lambda: self._repeat(arrival, key, first), waits=True, waits_long=True)
         handover = None
         try:
             # Asked after the claim: what is finished is noted before it is forgotten.
             if self._accepted.known(key):
-                return Pending(lambda: self._duplicate(signal, transport), waits=False, waits_long=False)
-            pending, handover = self._take(signal, body, json, transport, scanned, key)
+                return Pending(
+                    lambda: self._duplicate(arrival.signal, arrival.transport), waits=False, waits_long=False
+                )
+            pending, handover = self._put(arrival, key)
         finally:
             mine.settle(handover)
             if handover is None:
                 self._unfinished.forget(key)
         return pending
 
-    def _take(
-        self,
-        signal: Signal,
-        body: bytes,
-        json: bool,
-        transport: str,
-        scanned: Scanned | None,
-        key: bytes | None,
-    ) -> tuple[Pending, Handover | None]:
+    def given_up(self, arrival: Arrival) -> None:
+        """Count a request that `enter` has refused for want of room and that does not come again."""
+        items = arrival.scanned.telemetry.items if arrival.scanned else 0
+        self._settings.meters.receiver_refused[arrival.signal].labels(self._name, arrival.transport).inc(
+            items
+        )
+
+    def _enter(self, arrival: Arrival) -> Pending:
+        try:
+            return self.enter(arrival)
+        except RetryableError as error:
+            if error.has_room is not None:
+                self.given_up(arrival)
+            raise
+
+    def _put(self, arrival: Arrival, key: bytes | None) -> tuple[Pending, Handover | None]:
         """Put a request that is new into the queues. No handover: nothing of it was fit for them."""
-        meters = self._settings.meters
-        items = 0
+        meters, signal, transport = self._settings.meters, arrival.signal, arrival.transport
+        scanned, items = arrival.scanned, 0
         try:
             if scanned is None:
-                scanned = (scan_json if json else scan_protobuf)(signal, body, self._limits())
+                scan = scan_json if arrival.json else scan_protobuf
+                scanned = arrival.scanned = scan(signal, arrival.body, self._limits())
             items = scanned.telemetry.items
             with handing_over(key[:_KEY_SIZE] if key else b"") as handover:
                 if items:
                     self._consumers[signal].consume(scanned.telemetry)
-        except TelemetryError:
-            meters.receiver_refused[signal].labels(self._name, transport).inc(items)
+        except TelemetryError as error:
+            if not isinstance(error, RetryableError) or error.has_room is None:
+                meters.receiver_refused[signal].labels(self._name, transport).inc(items)
             raise
         except Exception as error:  # our bug must not become the client's loss
             meters.receiver_failed[signal].labels(self._name, transport).inc(items)
-            raise self._failed(signal, body, error) from error
+            raise self._failed(signal, arrival.body, error) from error
         pending = Pending(
             lambda: self._finish(signal, transport, key if items else None, handover, scanned),
             waits=handover.waits,
@@ -221,14 +243,12 @@ class Intake:
         self._count(signal, transport, scanned)
         return Taken(sum(scanned.rejected.values()), scanned.message)
 
-    def _repeat(
-        self, signal: Signal, body: bytes, json: bool, transport: str, key: bytes, first: First
-    ) -> Taken:
+    def _repeat(self, arrival: Arrival, key: bytes, first: First) -> Taken:
         handover = first.taken()
         if handover is None:
-            return self._begin(signal, body, json, transport, None).finish()
+            return self._enter(arrival).finish()
         self._wait(key, handover)
-        return self._duplicate(signal, transport)
+        return self._duplicate(arrival.signal, arrival.transport)
 
     def _wait(self, key: bytes | None, handover: Handover) -> None:
         """Wait until what was appended may be acknowledged, and remember how it ended."""

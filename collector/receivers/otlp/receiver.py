@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from collector.model.signal import Signal
 from collector.pipeline.component import State
 from collector.receivers.otlp.intake import Intake, Memory
+from collector.receivers.otlp.waiting import WaitingRoom
 
 if TYPE_CHECKING:
     from collector.pipeline.component import Component, Consumer, Settings
@@ -41,6 +42,7 @@ class OtlpReceiver:
         self._consumers = consumers
         self._legacy = Legacy(None, None, None)
         self._memory: Memory | None = None
+        self._waiting: WaitingRoom | None = None
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self.endpoints: dict[str, str] = {}  # "grpc", "http" -> host:port as bound
@@ -59,17 +61,18 @@ class OtlpReceiver:
         before, self._legacy = self._legacy, Legacy(None, None, None)
         intake = Intake(self._settings, self._config, self._consumers, before.memory)
         self._memory = intake.memory
+        self._waiting = waiting = WaitingRoom(self._settings, self._config.admission)
         protocols = self._config.protocols
         try:
             if protocols.grpc is not None:
                 from collector.receivers.otlp.grpc_server import GrpcServer
 
-                self._grpc = GrpcServer(self._settings, protocols.grpc, intake)
+                self._grpc = GrpcServer(self._settings, protocols.grpc, intake, waiting)
                 self.endpoints["grpc"] = self._grpc.start(before.grpc)
             if protocols.http is not None:
                 from collector.receivers.otlp.http_server import HttpServer
 
-                self._http = HttpServer(self._settings, protocols.http, intake)
+                self._http = HttpServer(self._settings, protocols.http, intake, waiting)
                 self.endpoints["http"] = self._http.start(before.http)
         except BaseException:
             self.shutdown()
@@ -78,6 +81,8 @@ class OtlpReceiver:
 
     def shutdown(self) -> None:
         """Stop listening, and let what runs end. Both protocols at once."""
+        if self._waiting is not None:
+            self._waiting.close()
         grpc, self._grpc = self._grpc, None
         http, self._http = self._http, None
         until = self._settings.clock.monotonic() + DRAIN_S

@@ -13,17 +13,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from collector.model.errors import TelemetryError
+from collector.model.errors import RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.receivers.otlp.bodies import inflate_within, inflated_at_once
 from collector.receivers.otlp.workers import WorkerPool
 
 if TYPE_CHECKING:
-    from collector.pipeline.admission import Reservation
     from collector.pipeline.component import Settings
-    from collector.receivers.otlp.intake import Intake, Pending, Taken
+    from collector.receivers.otlp.intake import Arrival, Intake, Pending, Taken
+    from collector.receivers.otlp.waiting import Admission
     from collector.wire.scan import Scanned
 
 # What the event loop takes at most: the compiled scan reads it in 0.1 ms.
@@ -42,13 +43,13 @@ Done = Callable[["Taken | Exception"], None]
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of a request as it arrived. `reservation` covers it."""
+    """The body of a request as it arrived. `admission` covers it."""
 
     signal: Signal
     content: bytes
     encoding: str
     json: bool
-    reservation: Reservation
+    admission: Admission
 
 
 class Work:
@@ -74,30 +75,35 @@ class Work:
 
     def take(self, loop: asyncio.AbstractEventLoop, body: Body, done: Done) -> None:
         """Take a request; `done` is given what came of it, now or later: a `TelemetryError`, or a bug of ours."""
+        if body.admission.is_behind(body.signal.value, len(body.content)):
+            self._no_room(loop, body, done, _others_wait())
+        else:
+            self._begin(loop, body, done)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, body: Body, done: Done) -> None:
         try:
-            pending = self._at_once(body)
-            if pending is None:
-                self._in_worker(loop, body, done)
-                return
-            if pending.waits:
-                self._wait(loop, body.signal, pending, done)
-                return
-            outcome: Taken | Exception = pending.finish()
+            arrival = self._at_once(body)
+        except RetryableError as error:  # what it inflates to
+            self._no_room(loop, body, done, error)
         except Exception as error:  # noqa: BLE001  whoever answers judges
-            outcome = error
-        done(outcome)
+            done(error)
+        else:
+            if arrival is None:
+                self._in_worker(loop, body, done)
+            else:
+                self._enter(loop, body, done, arrival)
 
     # --- now --------------------------------------------------------------------------------------------
 
-    def _at_once(self, body: Body) -> Pending | None:
-        """Take what is quickly taken; None: it is not."""
+    def _at_once(self, body: Body) -> Arrival | None:
+        """Inflate and look at what is quickly taken; None: it is not."""
         content = body.content
         size = len(content)
         if size > INLINE_BYTES_MAX:
             return None
         if body.encoding:
             inflated = inflated_at_once(
-                body.encoding, content, min(INLINE_BYTES_MAX, self._size_max), body.reservation
+                body.encoding, content, min(INLINE_BYTES_MAX, self._size_max), body.admission.reservation
             )
             if inflated is None:
                 return None
@@ -109,38 +115,90 @@ class Work:
             body.json or (scanned := self._intake.glance(body.signal, content)) is None
         ):
             return None
-        self._turn += 1
-        if self._turn % _LEARN_EVERY:
-            return self._begin(body, content, scanned)
-        began = time.thread_time()
-        pending = self._begin(body, content, scanned)
-        self._costs[body.signal].learn(size, time.thread_time() - began)
-        return pending
+        return self._arrival(body, content, scanned)
 
-    def _begin(self, body: Body, content: bytes, scanned: Scanned | None) -> Pending:
-        return self._intake.begin(
+    def _arrival(self, body: Body, content: bytes, scanned: Scanned | None) -> Arrival:
+        return self._intake.arrived(
             body.signal, content, json=body.json, transport=self._transport, scanned=scanned
         )
 
+    def _enter(self, loop: asyncio.AbstractEventLoop, body: Body, done: Done, arrival: Arrival) -> None:
+        self._turn += 1
+        learns = not self._turn % _LEARN_EVERY
+        began = time.thread_time() if learns else 0.0
+        try:
+            pending = self._intake.enter(arrival)
+        except RetryableError as error:
+            self._no_room(loop, body, done, error, arrival)
+            return
+        except Exception as error:  # noqa: BLE001  whoever answers judges
+            done(error)
+            return
+        if learns:
+            self._costs[body.signal].learn(len(arrival.body), time.thread_time() - began)
+        self._entered(loop, body, done, pending)
+
+    def _entered(self, loop: asyncio.AbstractEventLoop, body: Body, done: Done, pending: Pending) -> None:
+        body.admission.settle("admitted")
+        if pending.waits:
+            self._wait(loop, body.signal, pending, done)
+        else:
+            done(_outcome(pending))
+
+    # --- when there is room -----------------------------------------------------------------------------
+
+    def _no_room(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        body: Body,
+        done: Done,
+        error: RetryableError,
+        arrival: Arrival | None = None,
+        *,
+        in_worker: bool = False,
+    ) -> None:
+        """Have a request wait in line, or refuse it. `arrival`: it is scanned, and goes on from there."""
+
+        def resume() -> None:
+            if arrival is None:
+                self._begin(loop, body, done)
+            elif in_worker:
+                self._in_worker(loop, body, done, arrival)
+            else:
+                self._enter(loop, body, done, arrival)
+
+        admission = body.admission
+        what = body.signal.value if error.reason == "queue_full" else error.reason
+        held = admission.reservation.size
+        if admission.wait(error, what, len(body.content), resume, held=held, alone=in_worker):
+            return
+        if arrival is not None and error.has_room is not None:
+            self._intake.given_up(arrival)
+        done(error)
+
     # --- in threads -------------------------------------------------------------------------------------
 
-    def _in_worker(self, loop: asyncio.AbstractEventLoop, body: Body, done: Done) -> None:
+    def _in_worker(
+        self, loop: asyncio.AbstractEventLoop, body: Body, done: Done, known: Arrival | None = None
+    ) -> None:
         def work() -> None:
+            arrival = known
             try:
-                content = inflate_within(body.encoding, body.content, self._size_max, body.reservation)
-                pending = self._intake.begin(body.signal, content, json=body.json, transport=self._transport)
+                if arrival is None:
+                    content = inflate_within(
+                        body.encoding, body.content, self._size_max, body.admission.reservation
+                    )
+                    arrival = self._arrival(body, content, None)
+                pending = self._intake.enter(arrival)
+            except RetryableError as error:
+                refuse = partial(self._no_room, loop, body, done, error, arrival, in_worker=True)
+                _back(loop, refuse)
             except Exception as error:  # noqa: BLE001  whoever answers judges
                 _back(loop, done, error)
             else:
-                _back(loop, self._begun, loop, body.signal, pending, done)
+                _back(loop, self._entered, loop, body, done, pending)
 
         self._workers.submit(work)
-
-    def _begun(self, loop: asyncio.AbstractEventLoop, signal: Signal, pending: Pending, done: Done) -> None:
-        if pending.waits:
-            self._wait(loop, signal, pending, done)
-        else:
-            done(_outcome(pending))
 
     def _wait(self, loop: asyncio.AbstractEventLoop, signal: Signal, pending: Pending, done: Done) -> None:
         try:
@@ -199,6 +257,14 @@ class _Together:
                     self._running = False
                     return
             _back(loop, _deliver, [(done, _outcome(pending)) for pending, done in line])
+
+
+def _others_wait() -> RetryableError:
+    return RetryableError(
+        "the sending queue is full, and others wait for room in it",
+        reason="queue_full",
+        has_room=lambda: True,  # whoever is first in line has to try
+    )
 
 
 def _outcome(pending: Pending) -> Taken | Exception:
