@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _TICK_S: Final = 1.0
 # Beyond `shutdown_timeout`: for components to count what is left, and close.
 _SHUTDOWN_SLACK_S: Final = 5.0
+_SWITCH_INTERVAL_S: Final = 0.0005
 
 
 class Service:
@@ -101,6 +103,9 @@ class Service:
             self._log.root.error("Cannot start.", why=str(error))
             self._close()
             return 1
+        # How long a worker that computes may keep the event loop, and so every client, waiting each time that it wants
+        # to go on: Python's default is 5 ms.
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         # What start-up made stays for good: the collector need not look at it again.
         gc.collect()
         gc.freeze()

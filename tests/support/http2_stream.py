@@ -145,7 +145,7 @@ def mutated(rng: random.Random, frames_: list[bytes]) -> bytes:
         at = rng.randrange(len(out))
         match rng.randrange(6):
             case 0:
-                damaged = bytearray(out[at])
+                damaged = bytearray(out[at] or b"\0")
                 damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
                 out[at] = bytes(damaged)
             case 1:

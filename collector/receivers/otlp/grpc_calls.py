@@ -162,7 +162,7 @@ class ExportCall:
         chunks[0] = chunks[0][grpc.PREFIX_SIZE :]
         message = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._taken = True
-        body = Body(self._signal, message, encoding, False, self._admission)
+        body = Body(self._signal, message, encoding, False, self._admission, self._connection)
         self._desk.work.take(self._connection.loop, body, self._done)
 
     def _done(self, outcome: Taken | Exception) -> None:

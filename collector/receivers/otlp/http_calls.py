@@ -217,7 +217,7 @@ class Export:
             return
         self._taken = True
         json = self._encoding is Encoding.JSON
-        body = Body(self._signal, request.take_body(), self._compression, json, self._admission)
+        body = Body(self._signal, request.take_body(), self._compression, json, self._admission, self._peer)
         desk.work.take(self._peer.loop, body, self._done)
 
     def _resume(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -43,13 +43,14 @@ Done = Callable[["Taken | Exception"], None]
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of a request as it arrived. `admission` covers it."""
+    """The body of a request as it arrived. `admission` covers it; `peer` is the connection, or what stands for it."""
 
     signal: Signal
     content: bytes
     encoding: str
     json: bool
     admission: Admission
+    peer: Hashable
 
 
 class Work:
@@ -198,7 +199,7 @@ class Work:
             else:
                 _back(loop, self._entered, loop, body, done, pending)
 
-        self._workers.submit(work)
+        self._workers.submit_for(body.peer, work)
 
     def _wait(self, loop: asyncio.AbstractEventLoop, signal: Signal, pending: Pending, done: Done) -> None:
         try:

@@ -70,3 +70,18 @@ def test_worker_pool_shutdown_finishes_the_work_in_line_and_ends_the_threads() -
     assert not any(thread.is_alive() for thread in threads.started)
     with pytest.raises(RuntimeError, match="shut down"):
         pool.submit(int)
+
+
+def test_worker_pool_gives_each_owner_a_turn() -> None:
+    """Ten pieces of one owner hold up another by the one that is being worked on, and the one after it."""
+    pool = WorkerPool(Threads().spawn, "w", 1)
+    go, done = threading.Event(), list[str]()
+    pool.submit(go.wait, 20)
+    works = [pool.submit_for("greedy", done.append, "greedy") for _ in range(10)]
+    works += [pool.submit_for("modest", done.append, "modest") for _ in range(2)]
+    go.set()
+    for work in works:
+        work.result(20)
+    assert done[:4] == ["greedy", "modest", "greedy", "modest"]
+    assert len(done) == 12
+    pool.shutdown()
