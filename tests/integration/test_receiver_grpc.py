@@ -29,7 +29,7 @@ from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.support.otlp import request
 from tests.support.raw_http import RawHttp
-from tests.support.raw_http2 import GOAWAY, RawHttp2
+from tests.support.raw_http2 import END_STREAM, GOAWAY, RawHttp2
 from tests.support.receiver import Running, receiver_config, running_receiver
 
 NOW: Final = FakeClock().unix_nano()
@@ -234,6 +234,21 @@ def test_grpc_bounds_calls_that_do_not_arrive(monkeypatch: pytest.MonkeyPatch) -
         assert other.call(EXPORT, b"").code == 0
         greedy.send_frame(0, 1, streams[0], bytes(5))
         assert greedy.read(streams[0]).code == 0
+
+
+def test_grpc_answers_all_calls_that_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although a connection lets the others have a turn, here after each of its calls; and also when it ends."""
+    monkeypatch.setattr(grpc_connection, "_TURN_S", -1.0)
+    with running_receiver() as running, RawHttp2(running.grpc) as client:
+        streams = {client.open(EXPORT) for _ in range(60)}
+        for stream in streams:
+            client.send_message(stream, b"")
+        for frame in client.frames():
+            if frame.stream and frame.flags & END_STREAM:
+                streams.remove(frame.stream)
+            if not streams:
+                break
+        assert not streams
 
 
 def test_grpc_refuses_connections_when_all_are_busy() -> None:

@@ -84,13 +84,18 @@ class Play:
 
     def feed(self, pieces: Iterable[bytes]) -> Play:
         for piece in pieces:
-            for event, stream in self.connection.receive(piece):
-                if stream is None:
-                    self.others.append(event.name)
-                else:
-                    self._note(event, stream)
-            self.output += self.connection.take_output()
+            self._feed(piece)
+            while self.connection.unread:
+                self._feed(b"")
         return self
+
+    def _feed(self, piece: bytes) -> None:
+        for event, stream in self.connection.receive(piece):
+            if stream is None:
+                self.others.append(event.name)
+            else:
+                self._note(event, stream)
+        self.output += self.connection.take_output()
 
     def _note(self, event: Event, stream: Stream) -> None:
         call = self.calls.setdefault(

@@ -33,6 +33,8 @@ _FORGIVE_EVERY_S: Final = 60.0
 _ARRIVING_MAX: Final = 4096
 _ARRIVING_MIN: Final = 4
 _UNLIMITED_STREAMS: Final = 100_000
+# A connection lets the others have a turn after this.
+_TURN_S: Final = 0.002
 _HTTP_1: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC")
 _WRONG_PROTOCOL: Final = (
     b"this port speaks gRPC (HTTP/2); send OTLP/HTTP to the HTTP endpoint (default port 4318)\n"
@@ -92,7 +94,9 @@ class GrpcConnection(asyncio.Protocol):
         self._leave_at: float | None = None  # after a GOAWAY
         self._farewell_at = 0.0  # no new calls after that, once it is leaving
         self._blocked_since: float | None = None  # an answer waits for a window
-        self._busy = False  # within `data_received`
+        self._busy = False  # within `_work`
+        self._paused = False  # nothing is read
+        self._later: list[tuple[Event, Stream | None]] = []  # what has arrived and waits for the next turn
         self._ending = False  # the last was said; what arrives is not looked at
         self._discarded = 0
 
@@ -123,16 +127,47 @@ class GrpcConnection(asyncio.Protocol):
         if not http2.greeted and data[:4] in _HTTP_1:
             self._answer_http1()
             return
+        self._work(self._later + http2.receive(data))
+
+    def _work(self, events: list[tuple[Event, Stream | None]]) -> None:
+        """Do what `events` ask for, in so many turns as it takes; meanwhile nothing more is read."""
+        self._later = []
         self._busy = True
-        for event, stream in http2.receive(data):
+        until = self.loop.time() + _TURN_S
+        for number, (event, stream) in enumerate(events, 1):
             if stream is None:
                 self._on_connection(event)
             elif event is Event.RESET:
                 self._forget(stream, gone=True)
             else:
                 self._on_call(event, stream)
+            if number < len(events) and self.loop.time() > until:
+                self._later = events[number:]
+                break
         self._busy = False
         self.flush()
+        if self._unfinished:
+            self.loop.call_soon(self._go_on)
+        if self._unfinished is not self._paused:
+            self._read_or_not()
+
+    @property
+    def _unfinished(self) -> bool:
+        return bool(self._later) or self.http2.unread
+
+    def _go_on(self) -> None:
+        if not self._ending:
+            self._work(self._later or self.http2.receive(b""))
+
+    def _read_or_not(self) -> None:
+        """Read on, unless there is enough to do, or the client does not read either."""
+        self._paused = self._unfinished or self._unread_since is not None
+        if self._transport is None:
+            return
+        if self._paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _on_call(self, event: Event, stream: Stream) -> None:
         if event is Event.OPENED:
@@ -180,6 +215,7 @@ class GrpcConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything."""
         self._peers.open.discard(self)
+        self._ending = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -188,16 +224,14 @@ class GrpcConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read: nothing more is read from it either."""
-        if self._transport is not None:
-            self._transport.pause_reading()
         self._unread_since = self.loop.time()
+        self._read_or_not()
         self._arm(self._unread_since + _WRITE_S)
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._unread_since = None
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._read_or_not()
 
     # --- for calls --------------------------------------------------------------------------------------
 
@@ -229,6 +263,8 @@ class GrpcConnection(asyncio.Protocol):
         if self.http2.blocked and self._blocked_since is None:
             self._blocked_since = self.loop.time()
             self._arm(self._blocked_since + _WRITE_S)
+        if self._unfinished:
+            return
         if self.http2.closed or (self.http2.draining and not self._calls and not self.http2.blocked):
             self._close()
 

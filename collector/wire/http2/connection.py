@@ -22,6 +22,8 @@ _BLOCK_BYTES_MAX: Final = 2 * HEADER_LIST_MAX
 _BLOCK_FRAMES_MAX: Final = 16
 # What a client may send of all calls together before it is told that it was read. It is told at half of it.
 _CONNECTION_WINDOW: Final = 8 * 1024 * 1024
+# What header blocks may cost in one go (`BlockReader.work`): about 2 ms.
+_TURN_WORK: Final = 200
 # Frames beyond the ordinary that a client has free. An answered call gives some back.
 _NUISANCE_MAX: Final = 2000
 _NUISANCE_PER_CALL: Final = 16
@@ -99,6 +101,7 @@ class Connection:
         self.leaving = False  # the client was told to make no new calls; those on their way are still taken
         self.draining = False  # the last call is known
         self.greeted = False  # the preface has arrived
+        self.unread = False  # there is more to read in what has arrived: `receive` nothing for it
         self._output: list[bytes] = []
         self._events: list[tuple[Event, Stream | None]] = []
         self._rest = b""  # an incomplete frame
@@ -130,7 +133,10 @@ class Connection:
     # --- in ---------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[tuple[Event, Stream | None]]:
-        """Take what has arrived. Raises nothing: a connection error is a CLOSED event, and a GOAWAY to send."""
+        """Take what has arrived. Raises nothing: a connection error is a CLOSED event, and a GOAWAY to send.
+
+        It is not at this for longer than some milliseconds: see `unread`.
+        """
         if self.closed:
             return []
         events = self._events = []
@@ -142,6 +148,8 @@ class Connection:
 
     def _parse(self, data: bytes) -> None:
         at, end = 0, len(data)
+        self.unread = False
+        work_max = self._reader.work + _TURN_WORK
         if not self.greeted:
             if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
                 raise Http2Error(ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2")
@@ -160,6 +168,9 @@ class Connection:
                 if self._data_left:
                     break
             if end - at < frames.HEAD_SIZE:
+                break
+            if self._reader.work > work_max:
+                self.unread = True
                 break
             high, low, kind, flags, stream_id = unpack(data, at)
             size = high << 8 | low
@@ -528,6 +539,7 @@ class Connection:
         """End the connection: nothing that arrives counts any more."""
         if not self.closed:
             self.closed = True
+            self.unread = False
             self.streams.clear()
             self._rest = b""
             self._output.append(frames.goaway(self._last_stream, code, why.encode(errors="replace")[:200]))

@@ -9,7 +9,7 @@ from collector.wire import grpc
 from collector.wire.http2 import frames
 from collector.wire.http2.connection import Limits
 from collector.wire.http2.frames import ErrorCode
-from collector.wire.http2.headers import BlockReader, write_fields
+from collector.wire.http2.headers import FIELDS_MAX, BlockReader, write_fields
 from tests.support.http2_stream import GREETING, REQUEST, Play, headers
 
 CALM = ErrorCode.ENHANCE_YOUR_CALM
@@ -304,3 +304,36 @@ def test_grpc_wants_its_content_type(content_type: bytes) -> None:
     found = grpc.read_head(((b":method", b"POST"), (b"content-type", content_type)))
     assert found.problem is not None
     assert found.problem[0] == 415
+
+
+def test_http2_reads_costly_headers_in_turns() -> None:
+    """A quarter megabyte of blocks that no memory of blocks helps with: a few at a time, and all in the end."""
+    fields = [(f"x-{number}", "1") for number in range(100)]
+    blocks = [
+        write_fields([(b"n", b"%d" % number)] + [(n.encode(), v.encode()) for n, v in fields])
+        for number in range(90)
+    ]
+    play = started()
+    sent = b"".join(
+        frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 2 * number + 1, block)
+        for number, block in enumerate(blocks)
+    )
+    opened = len(play.connection.receive(sent))
+    turns = 1
+    while play.connection.unread:
+        events = play.connection.receive(b"")
+        assert len(events) <= 3
+        opened += len(events)
+        turns += 1
+    assert opened == 90
+    assert turns >= 30
+
+
+def test_http2_bounds_the_number_of_header_fields() -> None:
+    """They take longer to decode than to send: a byte each, of a table."""
+    play = started()
+    for count, error in ((FIELDS_MAX, None), (FIELDS_MAX + 1, CALM)):
+        block = write_fields([(b"a", b"")] * count)
+        stream = 1 if error is None else 3
+        play.feed([frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream, block)])
+        assert play.error == error
