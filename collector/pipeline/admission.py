@@ -72,18 +72,11 @@ class ByteBudget:
 
     def release(self, size: int) -> None:
         """Give back what one request holds: all of it."""
-        self.shrink(size, 0)
-
-    def shrink(self, held: int, size: int) -> None:
-        """Give back what one request holds but for `size` bytes."""
         with self._lock:
-            if held <= _SMALL_BYTES:
-                self._small -= held - size
-            elif size <= _SMALL_BYTES:
-                self._large -= held
-                self._small += size
+            if size <= _SMALL_BYTES:
+                self._small -= size
             else:
-                self._large -= held - size
+                self._large -= size
 
     def open_reservation(self) -> Reservation:
         """A reservation that grows with a request. Whoever opens it releases it."""
@@ -143,12 +136,6 @@ class Reservation:
             reason="in_flight_bytes",
             has_room=lambda: self._budget.has_room(size - self.size, held=self.size),
         )
-
-    def shrink_to(self, size: int) -> None:
-        """Give back what is held beyond `size` bytes."""
-        if size < self.size:
-            self._budget.shrink(self.size, size)
-            self.size = size
 
     def release(self) -> None:
         """Give everything back. Safe twice."""

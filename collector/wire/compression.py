@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO
 from typing import Final, Protocol
 
 from collector.model.errors import PermanentError
@@ -20,8 +19,6 @@ _ZSTD_WINDOW_MAX: Final = 8 * 1024 * 1024
 # 4 bytes of zstd may inflate to 128 KiB, and zstd cannot be told to stop: so it is fed in small pieces. This is
 # at most 4 MiB of output at once.
 _ZSTD_PIECE: Final = 128
-# What comes out at once: while one is copied, no other thread of the process runs.
-_STEP: Final = 256 * 1024
 # Every new member copies the input left: a body of a million empty ones must not.
 _MEMBERS_MAX: Final = 1000
 
@@ -99,10 +96,7 @@ class _Inflater:
         self._members = 0
         self._fed = 0
         self._size = 0
-        self._first = b""
-        # Grows in place, and gives what it holds without another copy: to join pieces needs twice the memory, and
-        # nothing else in the process runs for as long as that takes.
-        self._more: BytesIO | None = None
+        self._pieces: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
         """See `Inflater`."""
@@ -112,18 +106,15 @@ class _Inflater:
         if self._make is None:
             self._take(data)
             return
-        there_is_more = False  # in the member, although all of the input is
-        while data or there_is_more:
+        while data:
             if self._member is None:
                 self._member = self._make()
                 self._members += 1
                 if self._members > _MEMBERS_MAX:
                     raise MalformedError(f"the body has more than {_MEMBERS_MAX} compressed members")
             # One byte more than there is room for tells "too large" from "exactly full".
-            room = min(self._size_max - self._size + 1, _STEP)
-            piece, data, ended = self._member.decompress(data, room)
+            piece, data, ended = self._member.decompress(data, self._size_max - self._size + 1)
             self._take(piece)
-            there_is_more = len(piece) >= room and not ended
             if ended:
                 self._member = None
 
@@ -136,21 +127,14 @@ class _Inflater:
         """See `Inflater`."""
         if self._member is not None:
             raise MalformedError("the compressed body is truncated")
-        return self._first if self._more is None else self._more.getvalue()
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
     def _take(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._size_max:
             raise TooLargeError(self._size_max)
-        if not piece:
-            return
-        if not self._first:
-            self._first = piece
-            return
-        if self._more is None:
-            self._more = BytesIO()
-            self._more.write(self._first)
-        self._more.write(piece)
+        if piece:
+            self._pieces.append(piece)
 
 
 class _ZlibMember:

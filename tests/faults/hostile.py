@@ -1,13 +1,24 @@
-"""Hostile clients: each does one wrong thing, at one of the two ports, until it is stopped. Returns how often it could."""
+"""Hostile clients: each does one wrong thing, at one of the two ports, until it is stopped. Returns how often it could.
+
+    python -m tests.faults.hostile GRPC HTTP
+
+All of them at once, in a process of their own: from a line on standard input to the next, which is answered with how
+often they could; and so on until it is closed. It has the lowest priority: what attackers cost on a machine of their
+own shall not be held against the daemon. What they make the daemon do is.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import json
+import os
 import random
 import socket
+import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import hpack
@@ -123,6 +134,52 @@ def malformed_http(endpoint: str, stop: threading.Event) -> int:
     return _again(endpoint, stop, lambda peer: _exchange(peer, request), pause_s=0.01)
 
 
+def headers(endpoint: str, stop: threading.Event) -> int:
+    """Calls of nothing but header fields that take longer to decode than to send, none like another."""
+    fields = b"".join(b"\0\1a\0" for _ in range(100))
+    calls = b"".join(
+        _frame(1, 5, stream, _call(stream)[9:] + fields + b"\0\1b\4%04d" % stream)
+        for stream in range(1, 1001, 2)
+    )
+    return _again(endpoint, stop, lambda peer: _exchange(peer, _PREFACE + calls), pause_s=0.1)
+
+
+def costly_calls(endpoint: str, stop: threading.Event) -> int:
+    """Many calls of one connection that each need a worker: it is looked for what could be saved, and nothing can."""
+    # 6 bytes: a record with one field, a severity that is none. Behind them a record that ends too early.
+    records = b"\x12\x04\x10\xff\xff\x7f" * 5000 + b"\x12\x7f"
+    scope = b"\x12" + _varint(len(records)) + records
+    message = b"\x0a" + _varint(len(scope)) + scope
+    small = gzip.compress(message)
+    framed = b"\1" + len(small).to_bytes(4, "big") + small
+    calls = b"".join(
+        _call(stream, grpc_encoding="gzip") + _frame(0, 1, stream, framed) for stream in range(1, 41, 2)
+    )
+    return _again(endpoint, stop, lambda peer: _exchange(peer, _PREFACE + calls), pause_s=0.5)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def json_http(endpoint: str, stop: threading.Event) -> int:
+    """JSON that is deep, and JSON of many small things."""
+    deep = b'{"resourceLogs":' + b"[" * 20_000
+    wide = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{}] * 5000 + [7]}]}]}).encode()
+    rng = random.Random(4)
+
+    def attack(peer: socket.socket) -> None:
+        body = rng.choice((deep, wide))
+        head = b"POST /v1/logs HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+        _exchange(peer, head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    return _again(endpoint, stop, attack, pause_s=0.1)
+
+
 def _exchange(peer: socket.socket, request: bytes) -> None:
     peer.sendall(request)
     peer.settimeout(0.5)
@@ -162,5 +219,24 @@ def _hold(endpoint: str, stop: threading.Event, beginnings: list[bytes], *, drip
     return done
 
 
-GRPC: tuple[Attack, ...] = (bombs_grpc, slow_grpc, idle, resets, control, garbage)
-HTTP: tuple[Attack, ...] = (bombs_http, slow_http, idle, garbage, malformed_http)
+GRPC: tuple[Attack, ...] = (bombs_grpc, slow_grpc, idle, resets, control, garbage, headers, costly_calls)
+HTTP: tuple[Attack, ...] = (bombs_http, slow_http, idle, garbage, malformed_http, json_http)
+
+
+def main() -> None:
+    """Command line: see the module."""
+    os.nice(19)
+    grpc, http = sys.argv[1:]
+    attacks = [(attack, grpc) for attack in GRPC] + [(attack, http) for attack in HTTP]
+    _bomb()
+    while sys.stdin.readline():
+        stop = threading.Event()
+        with ThreadPoolExecutor(len(attacks)) as pool:
+            running = [pool.submit(attack, endpoint, stop) for attack, endpoint in attacks]
+            sys.stdin.readline()
+            stop.set()
+        print(sum(future.result() for future in running), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from collector.model.clock import SystemClock
 from collector.model.errors import RetryableError
@@ -117,6 +119,31 @@ def test_sdk_sends_again_what_was_refused_for_now(running: Running, protocol: st
     assert provider.force_flush()
     provider.shutdown()
     assert (refusals, [data.items for data in record.taken]) == (1, [1])
+
+
+@both
+def test_sdk_loses_nothing_to_bounds_on_what_may_come_at_once(protocol: str) -> None:
+    """One call and two connections at a time, for twelve exporters: they wait or come back, and nothing is dropped."""
+    bounds = {"connections_max": 2}
+    grpc = bounds | {"max_concurrent_streams": 1}
+    with (
+        running_receiver(clock=SystemClock(), grpc=grpc, http=bounds) as running,
+        ThreadPoolExecutor(12) as pool,
+    ):
+
+        def export(number: int) -> object:
+            one = exporter(running, protocol, Signal.TRACES)
+            memory = InMemorySpanExporter()
+            provider = TracerProvider()
+            provider.add_span_processor(SimpleSpanProcessor(memory))
+            provider.get_tracer("test").start_span(f"span {number}").end()
+            result = one.export(memory.get_finished_spans())
+            one.shutdown()
+            return result
+
+        assert list(pool.map(export, range(12))) == [SpanExportResult.SUCCESS] * 12
+        names = [span.name for data in running.consumers[Signal.TRACES].taken for span in spans(data)]
+        assert sorted(names) == sorted(f"span {number}" for number in range(12))
 
 
 def spans(data: Telemetry) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from collector.model.errors import RetryableError
 from collector.wire.compression import inflater
 from collector.wire.errors import TooLargeError
 
@@ -25,7 +24,7 @@ def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reser
         TooLargeError: the body is larger than `size_max`, before or after.
         MalformedError: it is not what `encoding` says.
         UnsupportedEncodingError: `encoding` is unknown.
-        RetryableError: there is no room for it now; the reservation covers `body` again, and no more.
+        RetryableError: there is no room for it now.
     """
     inflated = inflater(encoding, size_max)
     if not encoding:
@@ -33,14 +32,8 @@ def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reser
         return inflated.finish()
     for start in range(0, len(body), _PIECE_BYTES):
         inflated.feed(body[start : start + _PIECE_BYTES])
-        # What grows has an eighth to spare.
-        size = len(body) + inflated.size + (inflated.size // 8 if start else 0)
-        try:
-            reservation.grow_to(size)
-        except RetryableError:
-            # Several that have grown half and wait for each other would all wait for nothing.
-            reservation.shrink_to(len(body))
-            raise reservation.short(size) from None
+        # Pieces are there twice while they are put together.
+        reservation.grow_to(len(body) + inflated.size * (2 if start else 1))
     return inflated.finish()
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # How long a request on which we failed is remembered. Clients give up much sooner.
 _FAILURE_WINDOW_S: Final = 600.0
 _KEY_SIZE: Final = 12  # of a fingerprint, as queues keep it
+# What is scanned without waiting for another scan to end, also by the event loop.
+_QUICK_BYTES: Final = 2048
 
 TRANSPORTS: Final = ("grpc", "http")
 
@@ -106,6 +108,9 @@ class Intake:
         self._settings = settings
         self._consumers = consumers
         self._name = str(settings.id)
+        # Python runs one thread at a time. Several that compute get nothing done sooner, and each is one more before
+        # which the event loop has to wait for its turn.
+        self._scanning = threading.Lock()
         # Bound once: to look a counter up by its labels costs more than to count.
         meters = settings.meters
         self._bytes = {name: meters.receiver_bytes.labels(self._name, name) for name in TRANSPORTS}
@@ -208,8 +213,7 @@ class Intake:
         scanned, items = arrival.scanned, 0
         try:
             if scanned is None:
-                scan = scan_json if arrival.json else scan_protobuf
-                scanned = arrival.scanned = scan(signal, arrival.body, self._limits())
+                scanned = arrival.scanned = self._scan(arrival)
             items = scanned.telemetry.items
             with handing_over(key[:_KEY_SIZE] if key else b"") as handover:
                 if items:
@@ -227,6 +231,13 @@ class Intake:
             waits_long=handover.waits_long,
         )
         return pending, handover if items else None
+
+    def _scan(self, arrival: Arrival) -> Scanned:
+        scan = scan_json if arrival.json else scan_protobuf
+        if len(arrival.body) <= _QUICK_BYTES:
+            return scan(arrival.signal, arrival.body, self._limits())
+        with self._scanning:
+            return scan(arrival.signal, arrival.body, self._limits())
 
     def _finish(
         self, signal: Signal, transport: str, key: bytes | None, handover: Handover, scanned: Scanned

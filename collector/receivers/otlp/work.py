@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -50,7 +50,7 @@ class Body:
     encoding: str
     json: bool
     admission: Admission
-    peer: Hashable
+    peer: object
 
 
 class Work:
@@ -84,8 +84,6 @@ class Work:
     def _begin(self, loop: asyncio.AbstractEventLoop, body: Body, done: Done) -> None:
         try:
             arrival = self._at_once(body)
-        except RetryableError as error:  # what it inflates to
-            self._no_room(loop, body, done, error)
         except Exception as error:  # noqa: BLE001  whoever answers judges
             done(error)
         else:
@@ -158,7 +156,7 @@ class Work:
         *,
         in_worker: bool = False,
     ) -> None:
-        """Have a request wait in line, or refuse it. `arrival`: it is scanned, and goes on from there."""
+        """Have a request wait in line for its queues, or refuse it. `arrival`: it is inflated, and goes on from there."""
 
         def resume() -> None:
             if arrival is None:
@@ -169,9 +167,8 @@ class Work:
                 self._enter(loop, body, done, arrival)
 
         admission = body.admission
-        what = body.signal.value if error.reason == "queue_full" else error.reason
         held = admission.reservation.size
-        if admission.wait(error, what, len(body.content), resume, held=held, alone=in_worker):
+        if admission.wait(error, body.signal.value, len(body.content), resume, held=held, alone=in_worker):
             return
         if arrival is not None and error.has_room is not None:
             self._intake.given_up(arrival)
@@ -192,8 +189,10 @@ class Work:
                     arrival = self._arrival(body, content, None)
                 pending = self._intake.enter(arrival)
             except RetryableError as error:
-                refuse = partial(self._no_room, loop, body, done, error, arrival, in_worker=True)
-                _back(loop, refuse)
+                if arrival is None:  # to inflate it again and again would cost more than a refusal
+                    _back(loop, done, error)
+                else:
+                    _back(loop, partial(self._no_room, loop, body, done, error, arrival, in_worker=True))
             except Exception as error:  # noqa: BLE001  whoever answers judges
                 _back(loop, done, error)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,7 +28,7 @@ class WorkerPool(Executor):
         self._name = name
         self._workers = workers
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[Hashable, deque[Callable[[], None]]] = (
+        self._waiting: OrderedDict[object, deque[Callable[[], None]]] = (
             OrderedDict()
         )  # whose turn it is first
         self._line: queue.SimpleQueue[bool] = queue.SimpleQueue()  # for each that waits: True; False: the end
@@ -45,7 +45,7 @@ class WorkerPool(Executor):
         return self.submit_for(None, fn, *args, **kwargs)
 
     def submit_for(
-        self, owner: Hashable, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+        self, owner: object, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
         """The same for `owner`."""
         future: Future[T] = Future()
