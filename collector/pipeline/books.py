@@ -112,7 +112,8 @@ class Books:
                 self._meters.dropped(dropped, items - fates.total())
             self.position = upto
             self._settled.notify_all()
-            return items
+        self._queue.tidy()
+        return items
 
     def set_aside(self, part: tuple[Record, ...], refused: list[tuple[int, Refused]]) -> None:
         """Have what is refused of `part` kept, before the rest of it is delivered.

@@ -232,6 +232,7 @@ class DeadLetters:
             records = [record for record in records if record.sequence <= upto]
             if not records:  # only what is damaged is left
                 self._queue.release(upto)
+                self._queue.tidy()
                 break
             kept: list[Telemetry] = []
             for record in records:
@@ -248,4 +249,5 @@ class DeadLetters:
                 self._queue.reserve(sum(data.size for data in kept), beyond=True)
                 self._queue.wait_durable(self._queue.append_all(kept))
             self._queue.release(records[-1].sequence)
+            self._queue.tidy()
         return removed

@@ -88,6 +88,7 @@ class DiskQueue:
         # The reader's: cursors are moved by one thread at a time. Taken before `_state`.
         self._consuming = threading.Lock()
         self._released = 0
+        self._noted = 0  # the position that was written down: what is behind it stays on the disk
         self._read_upto = 0
         self._dropped: deque[tuple[int, int]] = deque()  # ranges that overflow has removed
         self._lost: set[int] = set()  # damaged records, which are counted already
@@ -168,7 +169,7 @@ class DiskQueue:
         if segments:  # what was deleted had been released
             released = max(released, segments[0].base - 1)
         self._release(released)
-        self._read_upto = released
+        self._read_upto = self._noted = released
         oldest = self._releaser.next(segments, payload=False)
         age_s = 0.0
         if isinstance(oldest, Frame):
@@ -276,12 +277,39 @@ class DiskQueue:
 
     def _read(self, after: int, limits: BatchLimits) -> list[Record]:
         with self._consuming:
-            for segment in self._reader.seek(after, self._log.segments):
-                self._examine(segment)
-            records = self._collect(after, limits)
+            records = self._remembered(after, limits)
+            if records is None:
+                for segment in self._reader.seek(after, self._log.segments):
+                    self._examine(segment)
+                records = self._collect(after, limits)
             if records:
                 self._read_upto = max(self._read_upto, records[-1].sequence)
             return records
+
+    def _remembered(self, after: int, limits: BatchLimits) -> list[Record] | None:
+        """The batch behind `after`, if all of it is in memory."""
+        records: list[Record] = []
+        items = size = 0
+        last = None
+        with self._state:
+            if not self._log.tail.has_all_behind(after):
+                return None
+            for found in self._log.tail.behind(after):
+                if found.sequence > self._log.durable_upto:
+                    break
+                if self._is_dropped(found.sequence):
+                    continue
+                items += found.data.items
+                size += found.data.size
+                if records and not limits.fits(items, size):
+                    break
+                records.append(Record(found.sequence, found.data))
+                last = found
+                if limits.full(items, size):
+                    break
+        if last is not None:
+            self._reader.jump(last.segment, last.end, last.sequence)
+        return records
 
     def _collect(self, after: int, limits: BatchLimits) -> list[Record]:
         records: list[Record] = []
@@ -313,10 +341,18 @@ class DiskQueue:
                 self._directory.write_position(self._released, durable=self._sync_release)
             except OSError:
                 return items  # no segment is deleted before its position is written; the next release tries again
-            self._delete_released()
+            self._noted = self._released
             return items
 
+    def tidy(self) -> None:
+        """See `SendingQueue`."""
+        with self._consuming:
+            if self._opened:
+                self._delete_released()
+
     def _release(self, upto: int) -> int:
+        if (released := self._release_remembered(upto)) is not None:
+            return released
         released = 0
         damaged: list[Segment] = []
         while True:
@@ -335,15 +371,38 @@ class DiskQueue:
                 continue
             self._log.take_out(segment, found.items, found.size)
             released += found.items
-        with self._state:
-            self._released = max(self._released, upto)
-            self._arrivals.forget(self._released)
+        self._settle(upto)
         if not self._opened:  # what was delivered of it before must not be counted as waiting
             for segment in damaged:
                 self._examine(segment)
-        while self._dropped and self._dropped[0][1] <= self._released:
-            self._dropped.popleft()
         return released
+
+    def _release_remembered(self, upto: int) -> int | None:
+        """The same by what is in memory; None where that is not all."""
+        released = 0
+        last = None
+        with self._state:
+            if not self._log.tail.has_all_behind(self._released):
+                return None
+            for found in self._log.tail.take(upto):
+                if self._is_dropped(found.sequence):
+                    continue
+                last = found
+                self._log.take_out(found.segment, found.data.items, found.data.size)
+                released += found.data.items
+            self._settle(upto)
+        if last is not None:
+            self._releaser.jump(last.segment, last.end, last.sequence)
+        return released
+
+    def _settle(self, upto: int) -> None:
+        with self._state:
+            self._released = max(self._released, upto)
+            self._arrivals.forget(self._released)
+            for _ in self._log.tail.take(self._released):
+                pass
+            while self._dropped and self._dropped[0][1] <= self._released:
+                self._dropped.popleft()
 
     def _delete_released(self) -> None:
         for segment in self._log.delete(self._is_over, self._save_recent):
@@ -370,7 +429,7 @@ class DiskQueue:
             self._recent.save(lambda sequence: not self._log.was_taken_back(sequence))
 
     def _is_over(self, segment: Segment) -> bool:
-        if segment.last <= self._released:
+        if segment.last <= self._noted:
             return True
         return any(first <= segment.base and segment.last <= last for first, last in self._dropped)
 
@@ -418,6 +477,8 @@ class DiskQueue:
             return
         segment.damaged = True
         self._log.seal(segment)  # so that nothing follows behind what is examined here
+        with self._state:
+            self._log.tail.clear()  # what is lost on the disk must not come from memory
         found = examine(segment, segment.end)
         whole = {frame.sequence for frame in found.frames}
         self._lost.update(

@@ -183,6 +183,10 @@ class SendingQueue(Protocol):
         """
         ...
 
+    def tidy(self) -> None:
+        """Give back the room of what was released. It may take milliseconds: nobody should wait for who calls it."""
+        ...
+
     def close(self) -> None:
         """Let go of files and locks. Safe twice."""
         ...
@@ -378,6 +382,9 @@ class MemoryQueue:
             self._released = max(self._released, min(upto, self._last))
             self._items -= items
             return items
+
+    def tidy(self) -> None:
+        """There is nothing to give back."""
 
     def close(self) -> None:
         """Nothing to let go of."""

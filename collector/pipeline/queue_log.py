@@ -29,6 +29,7 @@ from collector.pipeline.queue_segment import (
     segment_base,
     segment_name,
 )
+from collector.pipeline.queue_tail import Appended, Tail
 
 if TYPE_CHECKING:
     from collector.model.telemetry import Telemetry
@@ -50,6 +51,7 @@ class SegmentLog:
         self.segments: list[
             Segment
         ] = []  # replaced when some are deleted, so that it can be read without `state`
+        self.tail = Tail()
         self.last = 0
         self.durable_upto = 0
         self.items = 0  # in records that are neither released nor dropped nor lost
@@ -180,6 +182,7 @@ class SegmentLog:
                 buffers += (header, data.payload)
             try:
                 active = self._room_for(sum(map(len, buffers)))
+                end = active.end
                 self._write(active, buffers)
             except OSError as error:
                 raise RetryableError(
@@ -187,9 +190,11 @@ class SegmentLog:
                     reason="disk_full" if error.errno in _FULL else "disk_failed",
                     retry_after_s=_RETRY_AFTER_S,
                 ) from error
-            for data in pieces:
+            for data, header in zip(pieces, buffers[::2], strict=True):
                 self.last += 1
+                end += len(header) + data.size
                 active.add(self.last, data.items, data.size)
+                self.tail.add(Appended(self.last, data, active, end))
                 self.size += data.size
                 self.items += data.items
             if self._fsync:
@@ -335,6 +340,7 @@ class SegmentLog:
         Nobody has been told that it is safe, and no reader has seen it.
         """
         self._taken_back.append((self.durable_upto + 1, self.last))
+        self.tail.cut(self.durable_upto)
         self._abandon()
         records = items = 0
         for fd, segment in self._unsynced.items():
@@ -395,6 +401,7 @@ class SegmentLog:
                 os.close(fd)
             self._unsynced.clear()
             gone, self.segments = self.segments, []
+            self.tail.clear()
         before()
         for segment in gone:
             segment.path.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ class Cursor:
         self._after = 0  # the sequence number of the record before the next one
         self._before = 0
         self._unreadable = False
+        self._start: tuple[int, int] | None = None  # where to go in `segment`, once it is open
 
     def close(self) -> None:
         """Close the file. The place is kept."""
@@ -43,7 +44,18 @@ class Cursor:
         """Go on behind `segment`, which is about to be deleted."""
         if self.segment is segment:
             self.close()
-            self.segment = None
+            self.segment = self._start = None
+
+    def jump(self, segment: Segment, end: int, sequence: int) -> None:
+        """Move behind a record: its number, and where it ends."""
+        if self.segment is not segment:
+            self.close()
+            self.segment, self._passed = segment, segment.base
+        self._after = sequence
+        if self._reader is None:
+            self._start = end, sequence
+        else:
+            self._reader.go(end, sequence)
 
     def seek(self, after: int, segments: Sequence[Segment]) -> list[Segment]:
         """Move to the first record behind position `after`. Costs nothing where the cursor is there already.
@@ -68,7 +80,7 @@ class Cursor:
     def _go_before(self, after: int, segments: Sequence[Segment]) -> None:
         """Go to the beginning of the segment that holds what is behind position `after`."""
         self.close()
-        self.segment = None
+        self.segment = self._start = None
         bases = [segment.base for segment in segments if segment.base <= after + 1]
         self._passed = bases[-1] - 1 if bases else 0
         self._after = after
@@ -88,6 +100,9 @@ class Cursor:
                 except OSError:  # somebody has deleted it
                     self._unreadable = True
                     return Damage(SEGMENT_HEADER_SIZE, following.readable, "unreadable")
+                if self._start is not None:
+                    self._reader.go(*self._start)
+                    self._start = None
             segment = self._reader.segment
             complete = segment.sealed and segment.readable >= segment.end  # before reading: both may grow
             found = self._reader.next(segment.readable, payload=payload)

@@ -5,9 +5,9 @@
               origin  payload
     footer  = magic version records items bytes last crc        written when no more records will follow
 
-All integers are little-endian. CRC-32 as in zlib: it needs no further dependency and checks 2.9 GB/s where CRC-32C in
-a C extension checks 6.3 GB/s; neither is seen next to an fsync. Each CRC starts from the queue's salt, so that
-neither the remains of another file nor an OTLP payload that contains the bytes of a record can pass for one.
+All integers are little-endian. CRC-32 as in zlib, worked out by ISA-L where there is one: 37 GB/s instead of 2.9. Each
+CRC starts from the queue's salt, so that neither the remains of another file nor an OTLP payload that contains the
+bytes of a record can pass for one.
 
 The footer only saves reading the file at start. What is in the records is what counts.
 """
@@ -19,7 +19,11 @@ import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
-from zlib import crc32
+
+try:
+    from isal.isal_zlib import crc32
+except ImportError:  # no wheel for this machine
+    from zlib import crc32
 
 from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
@@ -44,7 +48,9 @@ _FOOTER_MAGIC: Final = b"\xf5OTF"
 _SIGNALS: Final = {Signal.TRACES: 1, Signal.METRICS: 2, Signal.LOGS: 3, Signal.COSTS: 4}
 _BY_NUMBER: Final = {number: signal for signal, number in _SIGNALS.items()}
 
-_WINDOW: Final = 256 * 1024
+# What is read at once: of small records many, of large ones only the header; then their payload by itself.
+_WINDOW: Final = 64 * 1024
+_LARGE: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +194,7 @@ class SegmentReader:
         self.segment = segment
         self.offset = SEGMENT_HEADER_SIZE
         self._before = segment.base - 1  # the sequence number of the record before `offset`, or less
+        self._ahead = _WINDOW
         self._fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
         self._window = b""
         self._window_at = 0
@@ -215,13 +222,17 @@ class SegmentReader:
             self._before = found.sequence
         return found
 
+    def go(self, end: int, sequence: int) -> None:
+        """Move behind the record with this number, which ends at offset `end`."""
+        self.offset, self._before = end, sequence
+
     def back(self, frame: Frame) -> None:
         """Return to `frame`, which `next` has given last."""
         self.offset = frame.offset
         self._before = frame.sequence - 1
 
     def _at(self, offset: int, end: int, *, payload: bool) -> Frame | Damage:
-        header = self._header(offset, end, _WINDOW if payload else RECORD_HEADER_SIZE + ORIGIN_SIZE)
+        header = self._header(offset, end, self._ahead if payload else RECORD_HEADER_SIZE + ORIGIN_SIZE)
         if header is None:
             return self._resynchronise(offset, end)
         signal, version, crc, frame = header
@@ -231,7 +242,8 @@ class SegmentReader:
             return Damage(offset, frame.end, "wrong_version", frame.sequence, frame.items, frame.size)
         if not payload:
             return frame
-        body = self._bytes(frame.end - frame.size, frame.size, end)
+        self._ahead = _WINDOW if frame.size < _LARGE else RECORD_HEADER_SIZE + ORIGIN_SIZE
+        body = self._payload(frame)
         if len(body) < frame.size or crc32(body, self.segment.salt) != crc:
             reason = "corrupt" if any(body) else "zero_filled"
             return Damage(offset, frame.end, reason, frame.sequence, frame.items, frame.size)
@@ -255,20 +267,29 @@ class SegmentReader:
         frame = Frame(offset, start + size, sequence, items, size, unix_nano, None, origin)
         return _BY_NUMBER.get(signal), version, crc, frame
 
+    def _payload(self, frame: Frame) -> bytes:
+        start = frame.end - frame.size
+        at = start - self._window_at
+        if at >= 0 and at + frame.size <= len(self._window):
+            return self._window[at : at + frame.size]
+        return os.pread(self._fd, frame.size, start)
+
     def _resynchronise(self, offset: int, end: int) -> Damage:
         """Look for the next record behind a header that cannot be believed."""
         zero = True
         at = offset
         while at < end:
-            chunk = self._bytes(at, min(_WINDOW, end - at), end)
+            chunk = os.pread(self._fd, min(_WINDOW, end - at), at)
             if not chunk:
                 break
             found = chunk.find(_RECORD_MAGIC, 1 if at == offset else 0)
-            if found >= 0 and self._header(at + found, end, RECORD_HEADER_SIZE) is not None:
+            while found >= 0 and self._header(at + found, end, _WINDOW) is None:
+                found = chunk.find(_RECORD_MAGIC, found + 1)
+            if found >= 0:
                 zero = zero and not any(chunk[:found])
                 return Damage(offset, at + found, "zero_filled" if zero else "corrupt")
-            # On, behind what was found; or so that a magic across the edge of the chunk is seen.
-            step = found + 1 if found >= 0 else max(1, len(chunk) - len(_RECORD_MAGIC) + 1)
+            # On, so that a magic across the edge of the chunk is seen.
+            step = max(1, len(chunk) - len(_RECORD_MAGIC) + 1)
             zero = zero and not any(chunk[:step])
             at += step
         # To the end: no telling whether it was one record or many.

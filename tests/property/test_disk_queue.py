@@ -23,6 +23,7 @@ from collector.pipeline.batching import BatchLimits
 from collector.pipeline.disk_queue import DiskQueue, QueueStorage
 from collector.pipeline.queue import Loss
 from collector.pipeline.queue_segment import FOOTER_SIZE, RECORD_HEADER_SIZE
+from collector.pipeline.queue_tail import Tail
 from tests.support.fake_clock import FakeClock
 
 PIECES: Final = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 5)), min_size=1, max_size=4)
@@ -50,9 +51,14 @@ class DiskQueues(RuleBasedStateMachine):
         self.damaged: Path | None = None
         self.dropped: dict[int, Telemetry] = {}
 
-    @initialize(capacity=st.integers(1, 3000), overflow=st.sampled_from(("refuse", "drop_oldest")))
-    def make(self, capacity: int, overflow: str) -> None:
+    @initialize(
+        capacity=st.integers(1, 3000),
+        overflow=st.sampled_from(("refuse", "drop_oldest")),
+        remembered=st.sampled_from((0, 3, 1000)),
+    )
+    def make(self, capacity: int, overflow: str, remembered: int) -> None:
         self.capacity = capacity
+        self.remembered = remembered
         self.overflow = overflow
         self.open()
 
@@ -66,6 +72,7 @@ class DiskQueues(RuleBasedStateMachine):
             sync_release=False,
         )
         self.queue._log._segment_size = SEGMENT_SIZE
+        self.queue._log.tail = Tail(self.remembered)  # the rest is read from the disk
         self.queue.watch(self.losses.append)
         self.queue.open()
         self.reserved = 0
@@ -156,13 +163,15 @@ class DiskQueues(RuleBasedStateMachine):
         assert taken <= 1 or (limits.fits(*totals(taken)) and not limits.full(*totals(taken - 1)))
         assert taken == len(waiting) or limits.full(*totals(taken)) or not limits.fits(*totals(taken + 1))
 
-    @rule(ahead=st.integers(0, 6))
-    def release(self, ahead: int) -> None:
-        """Up to any position that may have been read."""
+    @rule(ahead=st.integers(0, 6), tidy=st.booleans())
+    def release(self, ahead: int, tidy: bool) -> None:
+        """Up to any position that may have been read; room is given back now or later."""
         durable = self.queue._log.durable_upto
         upto = self.done + ahead
         before = sum(data.items for data in self.waiting().values())
         released = self.queue.release(upto)
+        if tidy:
+            self.queue.tidy()
         self.done = max(self.done, min(upto, durable))
         assert released == before - sum(data.items for data in self.waiting().values())
         self.records = self.waiting()

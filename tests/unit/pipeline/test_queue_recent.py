@@ -83,6 +83,7 @@ def test_it_knows_what_was_delivered_and_deleted(tmp_path: Path) -> None:
     for number in range(40):
         lives.put(number, size=30_000)
     lives.queue.release(40)
+    lives.queue.tidy()
     assert len(list(tmp_path.glob("q/*.seg"))) == 1
     queue = lives.restart()
     assert [queue.find(origin(number)) for number in range(40)] == [*range(1, 41)]
@@ -95,6 +96,7 @@ def test_a_damaged_memory_is_no_memory(tmp_path: Path, damage: bytes) -> None:
     for number in range(40):
         lives.put(number, size=30_000)
     lives.queue.release(40)
+    lives.queue.tidy()
     lives.queue.close()
     (tmp_path / "q" / "recent").write_bytes(damage)
     queue = lives.open()
@@ -118,6 +120,7 @@ def test_what_the_disk_failed_to_keep_is_not_known(tmp_path: Path, monkeypatch: 
     for number in range(3, 40):
         lives.put(number, size=30_000)
     lives.queue.release(lives.queue.last)
+    lives.queue.tidy()
     queue = lives.restart()
     assert queue.find(origin(2)) is None
     assert queue.find(origin(1)) == 1
