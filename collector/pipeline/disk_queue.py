@@ -348,11 +348,13 @@ class DiskQueue:
         """See `SendingQueue`."""
         with self._consuming:
             if self._opened:
-                self._delete_released()
+                self._delete_released(reuse=True)
 
     def _release(self, upto: int) -> int:
         if (released := self._release_remembered(upto)) is not None:
             return released
+        if self._opened:
+            self._releaser.seek(self._released, self._log.segments)
         released = 0
         damaged: list[Segment] = []
         while True:
@@ -404,8 +406,8 @@ class DiskQueue:
             while self._dropped and self._dropped[0][1] <= self._released:
                 self._dropped.popleft()
 
-    def _delete_released(self) -> None:
-        for segment in self._log.delete(self._is_over, self._save_recent):
+    def _delete_released(self, *, reuse: bool = False) -> None:
+        for segment in self._log.delete(self._is_over, self._before_deleting, reuse=reuse):
             for cursor in self._cursors():
                 cursor.leave(segment)
 
@@ -418,13 +420,15 @@ class DiskQueue:
                 self._directory.write_position(self._released, durable=True)
             except OSError:
                 return False
-            gone = self._log.delete_all(self._released, self._save_recent)
+            gone = self._log.delete_all(self._released, self._before_deleting)
             for segment in gone:
                 for cursor in self._cursors():
                     cursor.leave(segment)
             return bool(gone)
 
-    def _save_recent(self) -> None:
+    def _before_deleting(self) -> None:
+        with contextlib.suppress(OSError):  # see `Delivery`: the destination knows better
+            self._directory.write_position(self._noted, durable=True)
         with self._state, contextlib.suppress(OSError):  # see `queue_recent`: no data is lost by it
             self._recent.save(lambda sequence: not self._log.was_taken_back(sequence))
 

@@ -14,13 +14,19 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import RetryableError
 from collector.pipeline.queue import Loss
 from collector.pipeline.queue_scan import examine, open_segment, totals_upto
 from collector.pipeline.queue_segment import (
+    RECORD_HEADER_SIZE,
+    REUSED_FOOTER_SIZE,
+    REUSED_VERSION,
     SEGMENT_HEADER_SIZE,
+    VERSION,
     Segment,
     encode_footer,
     encode_record_header,
@@ -39,6 +45,18 @@ if TYPE_CHECKING:
 _VECTORS_MAX: Final = 512  # buffers of one write; IOV_MAX is 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _RETRY_AFTER_S: Final = 2.0
+# Released files that wait to be used again: one for each segment that fills while a batch is sent.
+_SPARES_MAX: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Spare:
+    """A released file under its new name, empty by its header. On the disk it is all that already."""
+
+    number: int
+    path: Path
+    fd: int
+    length: int
 
 
 class SegmentLog:
@@ -62,6 +80,7 @@ class SegmentLog:
         self._lost = lost
         self._active: Segment | None = None
         self._active_fd = -1
+        self._spares: deque[_Spare] = deque()
         self._unsynced: dict[int, Segment] = {}  # by descriptor: written since it was synced
         self._new_names = False  # a segment was made since the directory was synced
         self._syncing = False
@@ -79,8 +98,11 @@ class SegmentLog:
             OSError: something cannot be read, or no new segment be made for another reason than a full disk.
         """
         named = [(segment_base(path), path) for path in self._directory.path.iterdir()]
-        for base, path in sorted((base, path) for base, path in named if base is not None):
-            self.segments.append(open_segment(base, path, self._directory.salt))
+        before = 0
+        for number, path in sorted((base, path) for base, path in named if base is not None):
+            self.segments.append(open_segment(number, path, self._directory.salt, before))
+            before = self.segments[-1].last
+        released = max(released, self._remove_spares())
         newest = self.segments[-1] if self.segments else None
         if newest is not None and not newest.finished:
             self._cut_torn_tail(newest, set_aside)
@@ -97,6 +119,15 @@ class SegmentLog:
             if error.errno not in _FULL:  # a full disk has room again when what is here was sent
                 raise
         return self._cut_short()
+
+    def _remove_spares(self) -> int:
+        """Delete files that were about to be used again; return how many records there had been at least."""
+        last = 0
+        while self.segments and self.segments[-1].version == REUSED_VERSION and not self.segments[-1].records:
+            spare = self.segments.pop()
+            spare.path.unlink()
+            last = (segment_base(spare.path) or 1) - 1
+        return last
 
     def _cut_short(self) -> list[Segment]:
         found = []
@@ -118,6 +149,7 @@ class SegmentLog:
             return
         set_aside(newest, found)
         os.truncate(newest.path, whole)
+        newest.length = whole
         self._shorten(newest, whole)
         self._lost(
             Loss(
@@ -136,7 +168,7 @@ class SegmentLog:
         with contextlib.suppress(OSError):  # a full disk: it is read again at the next start
             fd = os.open(segment.path, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                _write_all(fd, [encode_footer(segment)], segment.end)
+                _write_all(fd, [encode_footer(segment)], segment.footer_at())
             finally:
                 os.close(fd)
 
@@ -158,6 +190,7 @@ class SegmentLog:
                     os.fdatasync(fd)
                 os.close(fd)
             self._unsynced.clear()
+        self._drop_spares()
 
     # --- appending --------------------------------------------------------------------------------------
 
@@ -173,23 +206,21 @@ class SegmentLog:
         Raises:
             RetryableError: the disk is full, or failed.
         """
-        salt = self._directory.salt
         with self.state:
-            buffers: list[bytes] = []
-            each = zip(pieces, crcs, origins or [b""] * len(pieces), strict=True)
-            for sequence, (data, crc, origin) in enumerate(each, self.last + 1):
-                header = encode_record_header(data, sequence, unix_nano, crc, salt, origin)
-                buffers += (header, data.payload)
             try:
-                active = self._room_for(sum(map(len, buffers)))
-                end = active.end
-                self._write(active, buffers)
+                try:
+                    active, buffers = self._put(pieces, crcs, unix_nano, origins)
+                except OSError as error:
+                    if error.errno not in _FULL or not self._drop_spares():
+                        raise
+                    active, buffers = self._put(pieces, crcs, unix_nano, origins)
             except OSError as error:
                 raise RetryableError(
                     f"the disk of the sending queue in {self._directory.path}: {error.strerror or error}",
                     reason="disk_full" if error.errno in _FULL else "disk_failed",
                     retry_after_s=_RETRY_AFTER_S,
                 ) from error
+            end = active.end - sum(map(len, buffers))
             for data, header in zip(pieces, buffers[::2], strict=True):
                 self.last += 1
                 end += len(header) + data.size
@@ -204,11 +235,29 @@ class SegmentLog:
                 self.durable_upto = self.last
             return self.last
 
+    def _put(
+        self, pieces: Sequence[Telemetry], crcs: Sequence[int], unix_nano: int, origins: Sequence[bytes]
+    ) -> tuple[Segment, list[bytes]]:
+        origins = origins or [b""] * len(pieces)
+        active = self._room_for(
+            sum(RECORD_HEADER_SIZE + data.size for data in pieces) + sum(map(len, origins))
+        )
+        buffers: list[bytes] = []
+        each = zip(pieces, crcs, origins, strict=True)
+        for sequence, (data, crc, origin) in enumerate(each, self.last + 1):
+            header = encode_record_header(data, sequence, unix_nano, crc, active.seed, origin)
+            buffers += (header, data.payload)
+        self._write(active, buffers)
+        return active, buffers
+
     def _room_for(self, size: int) -> Segment:
         active = self._active
-        if active is None or (active.records and active.end + size > self._segment_size):
+        if active is None or (active.records and active.end + size > self._size_of(active)):
             return self._roll()
         return active
+
+    def _size_of(self, segment: Segment) -> int:
+        return self._segment_size if segment.version == VERSION else segment.length - REUSED_FOOTER_SIZE
 
     def _write(self, active: Segment, buffers: list[bytes]) -> None:
         end = active.end
@@ -224,12 +273,26 @@ class SegmentLog:
         """Remove what lies behind the last record; if not even that works, write to this file no more."""
         try:
             os.ftruncate(self._active_fd, active.end)
+            active.length = active.end
         except OSError:
             self._abandon()
 
     def _roll(self) -> Segment:
-        """Begin a segment. The one before is finished only when this one is there."""
+        """Begin a segment, in a file that is there already or in a new one, which makes the next sync longer.
+
+        The one before is finished only when this one is there.
+        """
         base = self.last + 1
+        if self._spares:
+            spare = self._spares.popleft()
+            self._seal()
+            segment = Segment(
+                spare.path, base, self._directory.salt, last=base - 1, sealed=False, version=REUSED_VERSION
+            )
+            segment.length = spare.length
+            self._active, self._active_fd = segment, spare.fd
+            self.segments.append(segment)
+            return segment
         path = self._directory.path / segment_name(base)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -240,7 +303,8 @@ class SegmentLog:
             raise
         self._seal()
         segment = Segment(path, base, self._directory.salt, last=base - 1, sealed=False)
-        self.segments.append(segment)
+        # Nothing could be written to one of the same name, not even that it is empty.
+        self.segments = [*(one for one in self.segments if one.path != path), segment]
         self._active, self._active_fd = segment, fd
         self._new_names = True
         return segment
@@ -257,7 +321,7 @@ class SegmentLog:
             return
         if active.records:
             try:
-                _write_all(self._active_fd, [encode_footer(active)], active.end)
+                _write_all(self._active_fd, [encode_footer(active)], active.footer_at())
             except OSError:
                 self._cut(active)  # its records will be read instead
         self._abandon()
@@ -348,8 +412,9 @@ class SegmentLog:
             records, items = records + gone[0], items + gone[1]
             with contextlib.suppress(OSError):  # then a restart finds it: refused, and delivered all the same
                 os.ftruncate(fd, segment.end)
+                segment.length = segment.end
                 if segment.records:
-                    _write_all(fd, [encode_footer(segment)], segment.end)
+                    _write_all(fd, [encode_footer(segment)], segment.footer_at())
             os.close(fd)
         self._unsynced.clear()
         self.durable_upto = self.last  # a gap in the numbers: they are not used again
@@ -373,10 +438,12 @@ class SegmentLog:
             self.items -= items
             self.size -= size
 
-    def delete(self, is_over: Callable[[Segment], bool], before: Callable[[], None]) -> list[Segment]:
-        """Delete the finished segments for which that is true; the newest stays: its name holds the next number.
+    def delete(
+        self, is_over: Callable[[Segment], bool], before: Callable[[], None], *, reuse: bool
+    ) -> list[Segment]:
+        """Delete the finished segments for which that is true; `reuse`: or keep their files, which waits for the disk.
 
-        `before` is called first, if there are any.
+        The newest stays: its name holds the next number. `before` is called first, if there are any.
         """
         with self.state:
             gone = [segment for segment in self.segments[:-1] if segment.sealed and is_over(segment)]
@@ -385,8 +452,54 @@ class SegmentLog:
         if gone:
             before()
         for segment in gone:
-            segment.path.unlink(missing_ok=True)
+            if not (reuse and self._keep(segment)):
+                segment.path.unlink(missing_ok=True)
         return gone
+
+    def _keep(self, segment: Segment) -> bool:
+        """Make a spare of its file, if one is wanted and it has about the right size; say whether it is one."""
+        with self.state:
+            if self._active is None or len(self._spares) >= _SPARES_MAX:
+                return False
+            number = max(self.last, self._newest_number()) + 1
+        path = self._directory.path / segment_name(number)
+        fd = -1
+        try:
+            fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
+            length = os.fstat(fd).st_size
+            if not self._segment_size / 2 <= length <= self._segment_size * 2:
+                os.close(fd)
+                return False
+            _write_all(fd, [encode_segment_header(number, self._directory.salt, REUSED_VERSION)], 0)
+            segment.path.rename(path)
+            if self._fsync:
+                os.fdatasync(fd)
+                self._directory.sync()
+        except OSError:
+            if fd >= 0:
+                os.close(fd)
+            path.unlink(missing_ok=True)
+            return False
+        with self.state:
+            if self._active is not None and self._newest_number() < number:
+                self._spares.append(_Spare(number, path, fd, length))
+                return True
+        os.close(fd)  # meanwhile a new file was made, or everything was closed
+        path.unlink(missing_ok=True)
+        return True
+
+    def _newest_number(self) -> int:
+        numbers = [segment_base(one.path) or 0 for one in self.segments]
+        return max([self._spares[-1].number if self._spares else 0, *numbers])
+
+    def _drop_spares(self) -> bool:
+        """Delete the files that wait to be used again; say whether there were any."""
+        with self.state:
+            spares, self._spares = self._spares, deque()
+        for spare in spares:
+            os.close(spare.fd)
+            spare.path.unlink(missing_ok=True)
+        return bool(spares)
 
     def delete_all(self, released: int, before: Callable[[], None]) -> list[Segment]:
         """Delete every segment, the newest too, if nothing was appended behind `released` and nothing is being synced.
@@ -402,6 +515,7 @@ class SegmentLog:
             self._unsynced.clear()
             gone, self.segments = self.segments, []
             self.tail.clear()
+        self._drop_spares()
         before()
         for segment in gone:
             segment.path.unlink(missing_ok=True)

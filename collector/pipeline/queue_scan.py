@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from collector.pipeline.queue_segment import (
+    REUSED_VERSION,
     SEGMENT_HEADER_SIZE,
+    VERSION,
     Damage,
     Frame,
     Segment,
     SegmentReader,
     read_footer,
-    read_salt,
+    read_header,
 )
 
 _ARRIVALS_MAX: Final = 2048
@@ -187,29 +189,49 @@ def totals_upto(segment: Segment, end: int) -> tuple[int, int, int, int]:
     return records, items, size, last
 
 
-def open_segment(base: int, path: Path, salt: int) -> Segment:
-    """Learn what a finished segment holds: from its footer, or from the headers of its records.
+def open_segment(number: int, path: Path, salt: int, before: int = 0) -> Segment:
+    """Learn what a segment holds: from its footer, or from the headers of its records.
+
+    Args:
+        number: The number in its name.
+        path: The file.
+        salt: The queue's, in case that the header is damaged.
+        before: The sequence number of the last record in the segment before it, as far as it is known.
 
     Raises:
         OSError: it cannot be read.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        found = read_salt(fd)
-        segment = Segment(path, base, salt if found is None else found, last=base - 1)
-        size = os.fstat(fd).st_size
-        if read_footer(fd, size, segment):
-            return segment
+        found = read_header(fd, number)
+        # Without a header it is what its records, or its footer, say that it is.
+        versions = [found[0]] if found else [REUSED_VERSION, VERSION]
+        for version in versions:
+            base = number if version == VERSION else max(number, before + 1)
+            segment = Segment(path, base, found[1] if found else salt, last=base - 1, version=version)
+            segment.length = os.fstat(fd).st_size
+            if read_footer(fd, segment.length, segment):
+                break
+            _scan(segment)
+            if segment.records:
+                break
     finally:
         os.close(fd)
-    segment.end = segment.readable = max(size, SEGMENT_HEADER_SIZE)
+    return segment
+
+
+def _scan(segment: Segment) -> None:
+    segment.end = segment.readable = max(segment.length, SEGMENT_HEADER_SIZE)
     reader = SegmentReader(segment)
     try:
         while (one := reader.next(segment.end, payload=False)) is not None:
             if isinstance(one, Frame):
+                if segment.version == REUSED_VERSION and one.offset == SEGMENT_HEADER_SIZE:
+                    segment.base = one.sequence
                 segment.add(one.sequence, one.items, one.size)
             elif one.sequence is not None and one.items is not None:  # its reader will count it as lost
                 segment.add(one.sequence, one.items, one.size or 0)
+            elif segment.version == REUSED_VERSION and one.end == segment.end:
+                segment.end = segment.readable = one.offset  # behind it is what the file was before
     finally:
         reader.close()
-    return segment

@@ -22,7 +22,12 @@ from collector.model.telemetry import Telemetry
 from collector.pipeline.batching import BatchLimits
 from collector.pipeline.disk_queue import DiskQueue, QueueStorage
 from collector.pipeline.queue import Loss
-from collector.pipeline.queue_segment import FOOTER_SIZE, RECORD_HEADER_SIZE
+from collector.pipeline.queue_segment import (
+    FOOTER_SIZE,
+    RECORD_HEADER_SIZE,
+    REUSED_FOOTER_SIZE,
+    REUSED_VERSION,
+)
 from collector.pipeline.queue_tail import Tail
 from tests.support.fake_clock import FakeClock
 
@@ -50,6 +55,7 @@ class DiskQueues(RuleBasedStateMachine):
         self.read_upto = 0
         self.damaged: Path | None = None
         self.dropped: dict[int, Telemetry] = {}
+        self.former: dict[Path, bytes] = {}  # what is in a file before it is used again
 
     @initialize(
         capacity=st.integers(1, 3000),
@@ -172,9 +178,18 @@ class DiskQueues(RuleBasedStateMachine):
         released = self.queue.release(upto)
         if tidy:
             self.queue.tidy()
+            for spare in self.queue._log._spares:
+                self.former[spare.path] = spare.path.read_bytes()
         self.done = max(self.done, min(upto, durable))
         assert released == before - sum(data.items for data in self.waiting().values())
         self.records = self.waiting()
+
+    @rule(times=st.integers(3, 9), size=st.integers(0, 60))
+    def keep_up(self, times: int, size: int) -> None:
+        """What comes is delivered at once: files are used again."""
+        for _ in range(times):
+            self.append([(size, 1)] * 4, wait=True)
+            self.release(4 + self.last - self.done, tidy=True)
 
     @rule()
     def restart(self) -> None:
@@ -195,24 +210,35 @@ class DiskQueues(RuleBasedStateMachine):
         log = self.queue._log
         durable = log.durable_upto
         files = [(s.path, s.base, s.readable) for s in log.segments if s.last > durable]
+        reused = {s.path: self.former[s.path] for s in log.segments if s.version == REUSED_VERSION}
         self.abandon()
         for path, base, readable in files:
             if base > durable + 1 and data.draw(st.booleans()):
-                path.unlink()  # its name was not synced either
+                self.lose(path, reused)
                 continue
             kept = data.draw(st.integers(readable, path.stat().st_size))
             rubbish = data.draw(st.sampled_from((b"", bytes(9), b"\xf5OTR\x01rubbish")))
+            if path in reused:
+                rubbish = reused[path][kept:]
             path.write_bytes(path.read_bytes()[:kept] + rubbish)
             for later, _, _ in files[files.index((path, base, readable)) + 1 :]:
-                later.unlink()
+                self.lose(later, reused)
             break
         self.survive(durable)
+
+    def lose(self, path: Path, reused: dict[Path, bytes]) -> None:
+        """Nothing of it was synced: the name of a new file neither, and of one that was used again what was there."""
+        if path in reused:
+            path.write_bytes(reused[path])
+        else:
+            path.unlink()
 
     def abandon(self) -> None:
         """What the kernel does for a process that ends."""
         log = self.queue._log
-        for fd in {*log._unsynced, log._active_fd} - {-1}:
+        for fd in {*log._unsynced, log._active_fd, *(spare.fd for spare in log._spares)} - {-1}:
             os.close(fd)
+        log._spares.clear()
         # An example may end in the middle of a step; `teardown` must not close them again.
         log._unsynced.clear()
         log._active, log._active_fd = None, -1
@@ -251,7 +277,10 @@ class DiskQueues(RuleBasedStateMachine):
             content = bytearray(path.read_bytes())
             begin = data.draw(st.integers(0, len(content) - 1))
             end = min(len(content), begin + data.draw(st.integers(1, 3 * RECORD_HEADER_SIZE)))
-            footer_hit = end > len(content) - FOOTER_SIZE
+            version = int.from_bytes(content[8:12], "little")
+            footer_hit = end > len(content) - (
+                REUSED_FOOTER_SIZE if version == REUSED_VERSION else FOOTER_SIZE
+            )
             for at in range(begin, end):
                 content[at] = content[at] ^ 0x10 if kind == "flip" else 0
             path.write_bytes(content)

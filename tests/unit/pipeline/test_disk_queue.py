@@ -309,3 +309,105 @@ def test_queue_drops_the_oldest_that_nobody_reads_if_told_to(tmp_path: Path) -> 
     assert [(loss.cause, loss.records, loss.items) for loss in losses] == [("overflow", 1, 2)]
     assert held(queue) == [b"aaaa", b"cccc"]
     queue.close()
+
+
+def reused(directory: Path) -> tuple[DiskQueue, Path, bytes]:
+    """A queue whose newest segment is in a file that was another before; what that held."""
+    queue = DiskQueue(QueueStorage(directory=directory, segment_size=4096), "q", 32768, FakeClock())
+    queue._log._segment_size = 4096
+    queue.open()
+    former = b""
+    for number in range(100):
+        last = put(queue, b"old %3d " % number * 25)
+        queue.release(last)
+        if queue._log._active is not None and queue._log._active.version == queue_segment.REUSED_VERSION:
+            return queue, queue._log._active.path, former
+        queue.tidy()
+        spare = next(iter(queue._log._spares), None)
+        if spare is not None:
+            former = spare.path.read_bytes()
+    raise AssertionError("no file was used again")
+
+
+def crashed(queue: DiskQueue, path: Path) -> None:
+    """The process ends; the file is as it is now."""
+    content = path.read_bytes()
+    queue.close()
+    path.write_bytes(content)
+
+
+def test_queue_uses_released_files_again(tmp_path: Path) -> None:
+    """No more of them than are needed; when it is closed, only those with records, and the newest, are left."""
+    queue, _, _ = reused(tmp_path)
+    for _ in range(200):
+        queue.release(put(queue, b"new" * 100))
+        queue.tidy()
+        assert len(segments(tmp_path)) <= 4
+    put(queue, b"last")
+    queue.close()
+    assert len(segments(tmp_path)) == 1
+    again = opened(tmp_path)
+    assert (held(again), again.last) == ([b"last"], queue.last)
+    again.close()
+
+
+@pytest.mark.parametrize("kept", range(0, 700, 50))
+def test_queue_is_not_deceived_by_what_a_reused_file_held_before(tmp_path: Path, kept: int) -> None:
+    """A crash leaves any part of what was not synced, and behind it whole records of what the file was."""
+    queue, path, former = reused(tmp_path)
+    put(queue, b"safe")
+    active = queue._log._active
+    assert active is not None
+    synced, before = active.end, queue.last
+    pieces = [Telemetry(Signal.LOGS, b"unsynced %d " % number * 10, 1) for number in range(4)]
+    queue.reserve(sum(piece.size for piece in pieces))
+    queue.append_all(pieces)
+    content = path.read_bytes()
+    crashed(queue, path)
+    path.write_bytes(content[: synced + kept] + former[synced + kept :])
+    losses: list[Loss] = []
+    again = opened(tmp_path, losses)
+    found = held(again)
+    whole = [piece.payload for piece in pieces][: len(found) - 1]
+    assert found == [b"safe", *whole]
+    assert again.last == before + len(whole)
+    assert not any(loss.records for loss in losses)
+    assert put(again, b"next") == before + len(whole) + 1
+    again.close()
+    again = opened(tmp_path)
+    assert held(again) == [b"safe", *whole, b"next"]
+    again.close()
+
+
+def test_queue_finds_records_in_a_reused_file_whose_header_is_damaged(tmp_path: Path) -> None:
+    """They are told by its name, and what it held before is not among them."""
+    queue, path, _ = reused(tmp_path)
+    put(queue, b"safe", b"sound")
+    crashed(queue, path)
+    content = path.read_bytes()
+    path.write_bytes(bytes(queue_segment.SEGMENT_HEADER_SIZE) + content[queue_segment.SEGMENT_HEADER_SIZE :])
+    again = opened(tmp_path)
+    assert (held(again), again.last) == ([b"safe", b"sound"], queue.last)
+    again.close()
+
+
+def test_queue_deletes_spare_files_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the room that is left."""
+    queue, _, _ = reused(tmp_path)
+    for _ in range(30):
+        queue.release(put(queue, b"new" * 100))
+        queue.tidy()
+    assert len(segments(tmp_path)) > 1
+    real = os.pwritev
+
+    def full(fd: int, buffers: Sequence[bytes], offset: int) -> int:
+        if len(segments(tmp_path)) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "pwritev", full)
+    put(queue, b"fits")
+    assert held(queue) == [b"fits"]
+    queue.close()
