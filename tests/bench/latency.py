@@ -2,7 +2,7 @@
 
 Saturation: requests are sent as fast as they are answered, fewer than a queue holds, so that it is the answers that are
 measured and not the database. Half load: half of the requests that are stored per second from a queue in memory, the same
-for all levels.
+for all levels. Beside it, what the disk alone takes for as many writes of that size.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 from collector.model.signal import Signal
 from collector.pipeline.sender_config import Ack
-from tests.bench import end_to_end, steady
+from tests.bench import disk, end_to_end, steady
 from tests.bench.figure import Figure
 from tests.support.daemon import Daemon
 from tests.support.eventually import eventually
@@ -42,19 +42,21 @@ def run() -> Iterator[Figure]:
     """Requests of 100 spans over gRPC, 16 clients."""
     accepted: dict[Ack, float] = {}
     p99_ms: dict[Ack, float] = {}
-    rate = 0.0
+    rate, size = 0.0, 0
     levels: tuple[Ack, ...] = ("memory", "disk", "stored")
     for ack in levels:
         with steady.daemon(ack, on_disk=ack == "disk") as (daemon, exporter, directory):
             path = steady.span_file(directory, _REQUESTS, _SPANS)
             full = _saturate(daemon, path)
             rate = rate or full.stored / 2
+            size = path.stat().st_size // _REQUESTS
             answers = steady.send(path, "grpc", daemon.grpc, Signal.TRACES, rate, _SECONDS, _CLIENTS)
         accepted[ack], p99_ms[ack] = full.accepted, answers.p99_ms
         name = f"ack {ack}, {exporter}"
         yield Figure(name=f"{name}: accepted at saturation", value=full.accepted, unit="req/s")
         yield Figure(name=f"{name}: p50 at {rate:.0f} req/s", value=answers.p50_ms, unit="ms")
         yield Figure(name=f"{name}: p99 at {rate:.0f} req/s", value=answers.p99_ms, unit="ms")
+    yield from disk.floor(rate, size)
     yield Figure(
         name="ack disk ÷ memory: accepted",
         value=accepted["disk"] / accepted["memory"],
