@@ -14,8 +14,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import RetryableError
@@ -35,6 +33,7 @@ from collector.pipeline.queue_segment import (
     segment_base,
     segment_name,
 )
+from collector.pipeline.queue_spares import Spares, discard
 from collector.pipeline.queue_tail import Appended, Tail
 
 if TYPE_CHECKING:
@@ -45,18 +44,6 @@ if TYPE_CHECKING:
 _VECTORS_MAX: Final = 512  # buffers of one write; IOV_MAX is 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _RETRY_AFTER_S: Final = 2.0
-# Released files that wait to be used again: one for each segment that fills while a batch is sent.
-_SPARES_MAX: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Spare:
-    """A released file under its new name, empty by its header. On the disk it is all that already."""
-
-    number: int
-    path: Path
-    fd: int
-    length: int
 
 
 class SegmentLog:
@@ -80,7 +67,7 @@ class SegmentLog:
         self._lost = lost
         self._active: Segment | None = None
         self._active_fd = -1
-        self._spares: deque[_Spare] = deque()
+        self._spares = Spares(directory, fsync=fsync)
         self._unsynced: dict[int, Segment] = {}  # by descriptor: written since it was synced
         self._new_names = False  # a segment was made since the directory was synced
         self._syncing = False
@@ -190,7 +177,7 @@ class SegmentLog:
                     os.fdatasync(fd)
                 os.close(fd)
             self._unsynced.clear()
-        self._drop_spares()
+        self._spares.drop()
 
     # --- appending --------------------------------------------------------------------------------------
 
@@ -211,7 +198,7 @@ class SegmentLog:
                 try:
                     active, buffers = self._put(pieces, crcs, unix_nano, origins)
                 except OSError as error:
-                    if error.errno not in _FULL or not self._drop_spares():
+                    if error.errno not in _FULL or not self._spares.drop():
                         raise
                     active, buffers = self._put(pieces, crcs, unix_nano, origins)
             except OSError as error:
@@ -283,8 +270,8 @@ class SegmentLog:
         The one before is finished only when this one is there.
         """
         base = self.last + 1
-        if self._spares:
-            spare = self._spares.popleft()
+        spare = self._spares.take()
+        if spare is not None:
             self._seal()
             segment = Segment(
                 spare.path, base, self._directory.salt, last=base - 1, sealed=False, version=REUSED_VERSION
@@ -457,49 +444,23 @@ class SegmentLog:
         return gone
 
     def _keep(self, segment: Segment) -> bool:
-        """Make a spare of its file, if one is wanted and it has about the right size; say whether it is one."""
+        """Make a spare of its file, if one is wanted; say whether the file is gone."""
         with self.state:
-            if self._active is None or len(self._spares) >= _SPARES_MAX:
+            if self._active is None or not self._spares.wanted:
                 return False
             number = max(self.last, self._newest_number()) + 1
-        path = self._directory.path / segment_name(number)
-        fd = -1
-        try:
-            fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
-            length = os.fstat(fd).st_size
-            if not self._segment_size / 2 <= length <= self._segment_size * 2:
-                os.close(fd)
-                return False
-            _write_all(fd, [encode_segment_header(number, self._directory.salt, REUSED_VERSION)], 0)
-            segment.path.rename(path)
-            if self._fsync:
-                os.fdatasync(fd)
-                self._directory.sync()
-        except OSError:
-            if fd >= 0:
-                os.close(fd)
-            path.unlink(missing_ok=True)
+        spare = self._spares.make(segment.path, number, self._segment_size)
+        if spare is None:
             return False
         with self.state:
             if self._active is not None and self._newest_number() < number:
-                self._spares.append(_Spare(number, path, fd, length))
+                self._spares.add(spare)
                 return True
-        os.close(fd)  # meanwhile a new file was made, or everything was closed
-        path.unlink(missing_ok=True)
+        discard(spare)  # meanwhile a new file was made, or everything was closed
         return True
 
     def _newest_number(self) -> int:
-        numbers = [segment_base(one.path) or 0 for one in self.segments]
-        return max([self._spares[-1].number if self._spares else 0, *numbers])
-
-    def _drop_spares(self) -> bool:
-        """Delete the files that wait to be used again; say whether there were any."""
-        with self.state:
-            spares, self._spares = self._spares, deque()
-        for spare in spares:
-            os.close(spare.fd)
-            spare.path.unlink(missing_ok=True)
-        return bool(spares)
+        return max([self._spares.newest_number, *(segment_base(one.path) or 0 for one in self.segments)])
 
     def delete_all(self, released: int, before: Callable[[], None]) -> list[Segment]:
         """Delete every segment, the newest too, if nothing was appended behind `released` and nothing is being synced.
@@ -515,7 +476,7 @@ class SegmentLog:
             self._unsynced.clear()
             gone, self.segments = self.segments, []
             self.tail.clear()
-        self._drop_spares()
+        self._spares.drop()
         before()
         for segment in gone:
             segment.path.unlink(missing_ok=True)

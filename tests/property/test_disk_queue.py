@@ -178,7 +178,7 @@ class DiskQueues(RuleBasedStateMachine):
         released = self.queue.release(upto)
         if tidy:
             self.queue.tidy()
-            for spare in self.queue._log._spares:
+            for spare in self.queue._log._spares.all:
                 self.former[spare.path] = spare.path.read_bytes()
         self.done = max(self.done, min(upto, durable))
         assert released == before - sum(data.items for data in self.waiting().values())
@@ -236,9 +236,9 @@ class DiskQueues(RuleBasedStateMachine):
     def abandon(self) -> None:
         """What the kernel does for a process that ends."""
         log = self.queue._log
-        for fd in {*log._unsynced, log._active_fd, *(spare.fd for spare in log._spares)} - {-1}:
+        for fd in {*log._unsynced, log._active_fd, *(spare.fd for spare in log._spares.all)} - {-1}:
             os.close(fd)
-        log._spares.clear()
+        log._spares._spares.clear()
         # An example may end in the middle of a step; `teardown` must not close them again.
         log._unsynced.clear()
         log._active, log._active_fd = None, -1

@@ -323,7 +323,7 @@ def reused(directory: Path) -> tuple[DiskQueue, Path, bytes]:
         if queue._log._active is not None and queue._log._active.version == queue_segment.REUSED_VERSION:
             return queue, queue._log._active.path, former
         queue.tidy()
-        spare = next(iter(queue._log._spares), None)
+        spare = next(iter(queue._log._spares.all), None)
         if spare is not None:
             former = spare.path.read_bytes()
     raise AssertionError("no file was used again")
