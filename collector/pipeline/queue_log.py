@@ -24,7 +24,6 @@ from collector.pipeline.queue_segment import (
     REUSED_FOOTER_SIZE,
     REUSED_VERSION,
     SEGMENT_HEADER_SIZE,
-    VERSION,
     Segment,
     encode_footer,
     encode_record_header,
@@ -244,7 +243,7 @@ class SegmentLog:
         return active
 
     def _size_of(self, segment: Segment) -> int:
-        return self._segment_size if segment.version == VERSION else segment.length - REUSED_FOOTER_SIZE
+        return max(self._segment_size, segment.length - REUSED_FOOTER_SIZE)
 
     def _write(self, active: Segment, buffers: list[bytes]) -> None:
         end = active.end

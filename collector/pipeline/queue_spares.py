@@ -72,9 +72,10 @@ class Spares:
                 os.close(fd)
                 return None
             os.pwrite(fd, encode_segment_header(number, self._directory.salt, REUSED_VERSION), 0)
+            if self._fsync:  # before it has the name: under the old one it is still what it was
+                os.fdatasync(fd)
             path.rename(target)
             if self._fsync:
-                os.fdatasync(fd)
                 self._directory.sync()
         except OSError:
             if fd >= 0:
