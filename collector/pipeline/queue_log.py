@@ -24,6 +24,7 @@ from collector.pipeline.queue_segment import (
     REUSED_FOOTER_SIZE,
     REUSED_VERSION,
     SEGMENT_HEADER_SIZE,
+    VERSION,
     Segment,
     encode_footer,
     encode_record_header,
@@ -67,6 +68,7 @@ class SegmentLog:
         self._active: Segment | None = None
         self._active_fd = -1
         self._spares = Spares(directory, fsync=fsync)
+        self._making = 0  # the number of the spare that is being made
         self._unsynced: dict[int, Segment] = {}  # by descriptor: written since it was synced
         self._new_names = False  # a segment was made since the directory was synced
         self._syncing = False
@@ -279,18 +281,20 @@ class SegmentLog:
             self._active, self._active_fd = segment, spare.fd
             self.segments.append(segment)
             return segment
-        path = self._directory.path / segment_name(base)
+        # Its name is the number of its first record, but where that name is taken.
+        number = max(base, self._newest_number() + 1, self._making + 1)
+        version = VERSION if number == base else REUSED_VERSION
+        path = self._directory.path / segment_name(number)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(fd, [encode_segment_header(base, self._directory.salt)], 0)
+            _write_all(fd, [encode_segment_header(number, self._directory.salt, version)], 0)
         except OSError:
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
         self._seal()
-        segment = Segment(path, base, self._directory.salt, last=base - 1, sealed=False)
-        # Nothing could be written to one of the same name, not even that it is empty.
-        self.segments = [*(one for one in self.segments if one.path != path), segment]
+        segment = Segment(path, base, self._directory.salt, last=base - 1, sealed=False, version=version)
+        self.segments.append(segment)
         self._active, self._active_fd = segment, fd
         self._new_names = True
         return segment
@@ -396,6 +400,11 @@ class SegmentLog:
         for fd, segment in self._unsynced.items():
             gone = self._shorten(segment, segment.readable)
             records, items = records + gone[0], items + gone[1]
+            if not any(
+                one is segment for one in self.segments
+            ):  # released, and its file may be another by now
+                os.close(fd)
+                continue
             with contextlib.suppress(OSError):  # then a restart finds it: refused, and delivered all the same
                 os.ftruncate(fd, segment.end)
                 segment.length = segment.end
@@ -447,11 +456,12 @@ class SegmentLog:
         with self.state:
             if self._active is None or not self._spares.wanted:
                 return False
-            number = max(self.last, self._newest_number()) + 1
+            number = self._making = max(self.last, self._newest_number()) + 1
         spare = self._spares.make(segment.path, number, self._segment_size)
-        if spare is None:
-            return False
         with self.state:
+            self._making = 0
+            if spare is None:
+                return False
             if self._active is not None and self._newest_number() < number:
                 self._spares.add(spare)
                 return True

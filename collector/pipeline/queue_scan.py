@@ -207,7 +207,7 @@ def open_segment(number: int, path: Path, salt: int, before: int = 0) -> Segment
         # Without a header it is what its records, or its footer, say that it is.
         versions = [found[0]] if found else [REUSED_VERSION, VERSION]
         for version in versions:
-            base = number if version == VERSION else max(number, before + 1)
+            base = number if version == VERSION else before + 1
             segment = Segment(path, base, found[1] if found else salt, last=base - 1, version=version)
             segment.length = os.fstat(fd).st_size
             if read_footer(fd, segment.length, segment):

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from pathlib import Path
 
+from collector.pipeline.queue_segment import REUSED_VERSION, SEGMENT_HEADER_SIZE
 from tests.faults.generator import ACKED
 from tests.faults.load import Load
 from tests.faults.oracle import read_books
@@ -67,6 +69,35 @@ def killed(stage: Stage, *, store: str, ack: str = "disk", share: float = 1.0) -
                 daemon.signal(signal.SIGKILL)
         outcome = last_life(stage, text, load, database)
     return outcome.but(note=f"{kills} kills, seed {seed}")
+
+
+def killed_with_reused_files(stage: Stage) -> Outcome:
+    """While segments fill in a moment, so that the newest lies in a file that held records before."""
+    kills = stage.pick(8, 60)
+    ports = stable_ports()
+    reused = 0
+    with ExitStack() as stack:
+        database = stage.sqlite()
+        text = config(database, ports=ports, batch="{timeout: 50ms}", queue=", queue_size: 4MiB")
+        load = stack.enter_context(stage.load_at(ports, clients=6, rate=1500, padding=3000, resend=False))
+        for _ in range(kills):
+            with stage.life(text) as daemon:
+                daemon.wait_until_ready()
+                load.wait_for(1500)
+                time.sleep(random.uniform(0.0, 0.5))
+                daemon.signal(signal.SIGKILL)
+                daemon.wait()
+            reused += _reused_files(stage.directory) > 0
+        outcome = last_life(stage, text, load, database)
+    short = [] if reused >= kills / 2 else [f"only {reused} times there was a file that was used again"]
+    return outcome.but(*short, note=f"{kills} kills, {reused} with files that were used again")
+
+
+def _reused_files(directory: Path) -> int:
+    headers = [
+        path.read_bytes()[:SEGMENT_HEADER_SIZE] for path in (directory / "data" / "queue").rglob("*.seg")
+    ]
+    return sum(int.from_bytes(header[8:12], "little") == REUSED_VERSION for header in headers)
 
 
 def killed_before_answer(stage: Stage, *, store: str, runs: tuple[int, int], ack: str = "disk") -> Outcome:
@@ -168,6 +199,7 @@ FAULTS: dict[str, Callable[[Stage], Outcome]] = {
     "kill-sqlite": partial(killed, store="sqlite", share=0.5),
     "kill-postgresql": partial(killed, store="postgresql", share=0.5),
     "kill-ack-stored": partial(killed, store="postgresql", ack="stored", share=0.1),
+    "kill-reused-files": killed_with_reused_files,
     "kill-before-answer": partial(killed_before_answer, store="sqlite", runs=(4, 60)),
     "kill-before-answer-stored": partial(
         killed_before_answer, store="postgresql", runs=(2, 30), ack="stored"

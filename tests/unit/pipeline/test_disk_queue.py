@@ -19,6 +19,7 @@ from collector.pipeline.batching import BatchLimits
 from collector.pipeline.component import StartError
 from collector.pipeline.disk_queue import DiskQueue, QueueStorage
 from collector.pipeline.queue import Loss
+from collector.pipeline.queue_spares import Spare, Spares
 from tests.support.fake_clock import FakeClock
 
 NO_LIMITS = BatchLimits(items_min=0, bytes_max=1 << 40)
@@ -411,3 +412,32 @@ def test_queue_deletes_spare_files_when_the_disk_is_full(
     put(queue, b"fits")
     assert held(queue) == [b"fits"]
     queue.close()
+
+
+def test_queue_begins_a_segment_while_a_file_gets_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next record needs a new file at that moment: they must not have the same name."""
+    queue = DiskQueue(QueueStorage(directory=tmp_path, segment_size=4096), "q", 32768, FakeClock())
+    queue._log._segment_size = 4096
+    queue.open()
+    make, during = Spares.make, []
+
+    def slow(spares: Spares, path: Path, number: int, size: int) -> Spare | None:
+        during.append(put(queue, b"meanwhile" * 400))
+        return make(spares, path, number, size)
+
+    queue.release(put(queue, b"first" * 600))
+    put(queue, b"second" * 500)
+    with monkeypatch.context() as patched:
+        patched.setattr(Spares, "make", slow)
+        queue.tidy()
+    assert during == [3]
+    paths = segments(tmp_path)
+    contents = [path.read_bytes() for path in paths]
+    queue.close()
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    again = opened(tmp_path)
+    assert held(again) == [b"second" * 500, b"meanwhile" * 400]
+    again.close()
