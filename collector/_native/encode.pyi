@@ -21,7 +21,15 @@ class FactRows(Sequence[Row]):
 
 class Encoder:
     def __init__(
-        self, describe: object, signal: str, kinds: tuple[bytes, ...], key: bytes, *, entries_max: int
+        self,
+        describe: object,
+        signal: str,
+        kinds: tuple[bytes, ...],
+        key: bytes,
+        *,
+        entries_max: int,
+        keys_max: int = ...,
+        spare_max: int = ...,
     ) -> None: ...
     @property
     def batch(self) -> int: ...

@@ -58,10 +58,7 @@ cdef enum:
     COLUMNS_MAX = 32
     # Of a COPY stream: malloc takes larger ones from the system each time, and page faults cost more than calls.
     PIECE_SIZE = 96 << 10
-    # What is kept of the memory that the rows of a table took, for the next batch.
-    SPARE_SIZE_MAX = 16 << 20
-    SERIES_SIZE_MAX = 64 << 20  # bytes of keys that are remembered
-    OTHERS_SIZE_MAX = 8 << 20
+    OTHERS_SHARE = 8  # of the bytes of keys that are remembered: resources, scopes and metrics, each
 
 cdef enum Layout:
     # Which columns come before `time`.
@@ -265,7 +262,9 @@ cdef class Encoder:
     """Encodes batches of one signal. Not thread-safe.
 
     `describe` has what only the reference encoder knows, see `storage.native.Describe`. `kinds`: for each of the
-    signal's tables, the `ColumnKind` of every column. `key`: 16 random bytes.
+    signal's tables, the `ColumnKind` of every column. `key`: 16 random bytes. `entries_max` and `keys_max` bound what
+    is remembered, in numbers of each kind and in bytes; `spare_max`, in bytes per table, what is kept of the memory that
+    rows took, for the next batch.
     """
 
     cdef Known known
@@ -288,6 +287,7 @@ cdef class Encoder:
     cdef Buffer scratch
     cdef Rows[TABLES_MAX] tables
     cdef Rows[TABLES_MAX] spares  # memory of earlier batches
+    cdef size_t spare_max
     cdef size_t[TABLES_MAX] settled  # rows whose series has its id
     cdef size_t described  # of `wanted_series`
     cdef dict resources
@@ -296,7 +296,17 @@ cdef class Encoder:
     cdef dict foreign  # digests by id, of series that the reference encoder described
     cdef list kept
 
-    def __cinit__(self, describe, str signal, tuple kinds, bytes key, *, size_t entries_max):
+    def __cinit__(
+        self,
+        describe,
+        str signal,
+        tuple kinds,
+        bytes key,
+        *,
+        size_t entries_max,
+        size_t keys_max = 64 << 20,
+        size_t spare_max = 16 << 20,
+    ):
         cdef uint64_t key0
         cdef uint64_t key1
         if len(key) != 16:
@@ -308,10 +318,11 @@ cdef class Encoder:
         self.kinds = kinds
         key0 = load_be64(PyBytes_AS_STRING(key))
         key1 = load_be64(PyBytes_AS_STRING(key) + 8)
-        set_up(&self.known.resources, key0, key1, entries_max, OTHERS_SIZE_MAX)
-        set_up(&self.known.scopes, key0, key1, entries_max, OTHERS_SIZE_MAX)
-        set_up(&self.known.metrics, key0, key1, entries_max, OTHERS_SIZE_MAX)
-        set_up(&self.known.series, key0, key1, entries_max, SERIES_SIZE_MAX)
+        set_up(&self.known.resources, key0, key1, entries_max, keys_max // OTHERS_SHARE)
+        set_up(&self.known.scopes, key0, key1, entries_max, keys_max // OTHERS_SHARE)
+        set_up(&self.known.metrics, key0, key1, entries_max, keys_max // OTHERS_SHARE)
+        set_up(&self.known.series, key0, key1, entries_max, keys_max)
+        self.spare_max = spare_max
         self.known.belief = 1
 
     def __dealloc__(self):
@@ -557,7 +568,7 @@ cdef class Encoder:
 
     cdef void take_back(self, size_t table, Rows *rows) noexcept:
         """Keep the memory of rows that nobody needs any more."""
-        if rows.bytes.capacity + rows.capacity * sizeof(Item) > SPARE_SIZE_MAX:
+        if rows.bytes.capacity + rows.capacity * sizeof(Item) > self.spare_max:
             return
         release_rows(&self.spares[table])
         self.spares[table] = rows[0]

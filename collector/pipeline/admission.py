@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from collector.model.errors import RetryableError
+from collector.wire.errors import TooMuchMemoryError
 
 # How much more than what has arrived of it a request may hold.
 _AHEAD: Final = 4
@@ -18,7 +19,7 @@ _SMALL_SHARE: Final = 4
 
 
 class ByteBudget:
-    """Bytes of requests between arrival and answer, for the whole process. Thread-safe, never waits.
+    """Memory of requests between arrival and answer, for the whole process, in bytes. Thread-safe, never waits.
 
     What sits in queues is not counted here: each queue has a bound of its own.
     """
@@ -38,8 +39,8 @@ class ByteBudget:
         """Reserve `size` bytes, for a request that holds `held` already.
 
         Raises:
-            RetryableError: they are not to be had now. A request larger than the whole budget is admitted when
-                nothing else is, or it could never be.
+            RetryableError: they are not to be had now.
+            TooMuchMemoryError: they never are.
         """
         with self._lock:
             self.check(size, held)
@@ -54,6 +55,8 @@ class ByteBudget:
 
     def check(self, size: int, held: int = 0) -> None:
         """Raise as `reserve` would, and reserve nothing."""
+        if held + size > self.limit:
+            raise TooMuchMemoryError(held + size, self.limit)
         if not self.has_room(size, held):
             raise RetryableError(
                 f"{self.used} of {self.limit} bytes are in work; {size} more do not fit now",
@@ -69,6 +72,17 @@ class ByteBudget:
         else:
             fits = self._large + (total if held <= _SMALL_BYTES else size) <= self.limit
         return fits or self.used <= held
+
+    def shrink(self, size: int, held: int) -> None:
+        """Of `held` bytes of one request, keep `size`."""
+        with self._lock:
+            if held <= _SMALL_BYTES:
+                self._small -= held - size
+            elif size > _SMALL_BYTES:
+                self._large -= held - size
+            else:
+                self._large -= held
+                self._small += size
 
     def release(self, size: int) -> None:
         """Give back what one request holds: all of it."""
@@ -114,6 +128,12 @@ class Reservation:
         """Reserve what is missing to `size` bytes. Raises as `ByteBudget.reserve` does."""
         if size > self.size:
             self._budget.reserve(size - self.size, held=self.size)
+            self.size = size
+
+    def shrink_to(self, size: int) -> None:
+        """Give back what is held beyond `size` bytes."""
+        if size < self.size:
+            self._budget.shrink(size, self.size)
             self.size = size
 
     def expect(self, received: int, size: int) -> None:

@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from collector.pipeline.memory_plan import delivery_bytes
+
 # The share by which the intervals of collectors differ.
 _SPREAD: Final = 0.1
 
@@ -15,23 +17,44 @@ class BatchLimits:
     """The triggers of a batch. Whichever comes first sends it.
 
     `items_min` items are waiting (0: no such trigger) · the oldest has waited `interval_s` seconds · one more
-    record would exceed `items_max` items (0: no such limit) or `bytes_max` bytes. A single record larger than
-    a maximum goes alone.
+    record would exceed `items_max` items (0: no such limit), `bytes_max` bytes, or `memory_max` bytes of memory until
+    it is stored (0: no such limit). A single record larger than a maximum goes alone.
+
+    `ahead`: whether the batch behind one that is sent may be made ready meanwhile.
     """
 
     items_min: int = 10_000
     items_max: int = 0
     interval_s: float = 1.0
     bytes_max: int = 32 * 1024 * 1024
+    memory_max: int = 0
+    ahead: bool = True
 
     def full(self, items: int, size: int) -> bool:
         """Whether waiting records with so many items and bytes are a batch without waiting longer."""
         enough = self.items_min or self.items_max
-        return 0 < enough <= items or size >= self.bytes_max
+        return (
+            0 < enough <= items
+            or size >= self.bytes_max
+            or 0 < self.memory_max <= delivery_bytes(items, size)
+        )
 
     def fits(self, items: int, size: int) -> bool:
         """Whether a batch of so many items and bytes is within the maxima."""
-        return (not self.items_max or items <= self.items_max) and size <= self.bytes_max
+        return (
+            (not self.items_max or items <= self.items_max)
+            and size <= self.bytes_max
+            and not self.is_large(items, size)
+        )
+
+    def size_left(self, items: int, size: int) -> int:
+        """How large a record may be that goes with so many items and bytes."""
+        left = self.bytes_max - size
+        return min(left, self.memory_max - delivery_bytes(items, size)) if self.memory_max else left
+
+    def is_large(self, items: int, size: int) -> bool:
+        """Whether so many items and bytes are more than this sender has memory for by itself."""
+        return 0 < self.memory_max < delivery_bytes(items, size)
 
     def wait_s(self, items: int, size: int, oldest_age_s: float) -> float:
         """Seconds until records with so many items and bytes, the oldest of that age, are to be sent."""

@@ -16,6 +16,7 @@ from collector.model.clock import Clock
 from collector.model.identity import ComponentID
 from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
+from collector.pipeline.memory_plan import UNBOUNDED, MemoryPlan
 
 if TYPE_CHECKING:
     import asyncio
@@ -299,6 +300,7 @@ class Settings:
     http: HttpHost
     spawn: Callable[[str, Callable[[], None]], Thread]  # name, body; a body that raises stops the process
     report: Callable[[State, str], None]  # state, one sentence; shown by /healthz and logged on change
+    memory: MemoryPlan = UNBOUNDED  # what the component's share of the process's memory is
     # The same of a part of the component that is well or not by itself, under a name; registered when asked for.
     part: Callable[[str], Callable[[State, str], None]] = lambda name: lambda state, message: None
 

@@ -26,6 +26,7 @@ from collector.pipeline.component import (
     State,
     TransactionalExporter,
 )
+from collector.pipeline.memory_plan import LargeRecords
 from collector.pipeline.observe import ExporterMeters
 from collector.pipeline.queue import Record, SendingQueue
 from collector.pipeline.refusals import Refusals
@@ -35,6 +36,8 @@ from collector.pipeline.sender_config import RetryConfig
 _IDLE_S: Final = 60.0
 # An exception that no exporter should raise is our bug. It may still pass, so it is tried again, but not often.
 _BUG_ATTEMPTS_MAX: Final = 3
+# How often a sender whose next record is large looks whether it is its turn.
+_TURN_S: Final = 0.05
 
 
 class Delivery:
@@ -51,6 +54,7 @@ class Delivery:
         refusals: Refusals,
         books: Books,
         meters: ExporterMeters,
+        large: LargeRecords,
     ) -> None:
         self._settings = settings
         self._clock = settings.clock
@@ -67,6 +71,8 @@ class Delivery:
         self._meters = meters
         self._work: deque[tuple[Record, ...]] = deque()  # the batch being sent, in parts if it was halved
         self._ahead: tuple[Record, ...] = ()  # the batch after it, read already so that it can be prepared
+        self._large = large
+        self._has_large = False  # the batch being sent is a record that is larger than this sender's share
         self._salvaging = False  # the batch was refused: what is good of it is to be delivered
         self._next_attempt_at: float | None = None
         self._bug_attempts = 0
@@ -108,6 +114,7 @@ class Delivery:
             self._ended = True
             for succession in self._successions:
                 succession.done.set()
+        self._large.give_back(self)
 
     def turn(self) -> float | None:
         """Do what is due: at most one attempt.
@@ -161,6 +168,10 @@ class Delivery:
                 wait_s = self._limits.wait_s(queue.items, queue.size, queue.oldest_age_s())
                 if wait_s:
                     return wait_s
+            if self._limits.is_large(*queue.next_size(self._books.position)):
+                if not self._large.take(self):
+                    return _TURN_S
+                self._has_large = True
             records = tuple(queue.read(self._books.position, self._limits))
         if not records:
             return _IDLE_S
@@ -256,10 +267,14 @@ class Delivery:
 
     def _look_ahead(self, batch: Batch) -> None:
         """Have the batch after `batch` prepared, if there is a full one already."""
-        if self._preparing is None or len(self._work) > 1:
+        if self._preparing is None or not self._limits.ahead or self._has_large or len(self._work) > 1:
             return
         waiting = self._queue.items - batch.items, self._queue.size - batch.size
-        if not self._ahead and self._limits.full(*waiting):
+        if (
+            not self._ahead
+            and self._limits.full(*waiting)
+            and not self._limits.is_large(*self._queue.next_size(batch.end))
+        ):
             self._ahead = tuple(self._queue.read(batch.end, self._limits))
         if self._ahead:
             self._preparing.prepare(self._batch(self._ahead))
@@ -273,6 +288,9 @@ class Delivery:
             self._drop(self._work[0], message, "retry_expired" if self._retry.enabled else "retry_disabled")
         else:
             self._meters.retried(reason)
+            if self._has_large:  # others need the memory meanwhile; it is in the queue
+                self._work.clear()
+                self._large_is_done()
             retry_in_s = round(self._next_attempt_at - now, 3)
             self._log.warning("Not sent, trying again.", why=message, retry_in_s=retry_in_s, queued=items)
         self._degraded = True
@@ -333,7 +351,13 @@ class Delivery:
             self._work.popleft()
         if self._work and self._work[0][0].sequence <= upto:
             self._work[0] = tuple(record for record in self._work[0] if record.sequence > upto)
+        if self._has_large and not self._work:
+            self._large_is_done()
         return items
+
+    def _large_is_done(self) -> None:
+        self._has_large = False
+        self._large.give_back(self)
 
 
 class _Succession:

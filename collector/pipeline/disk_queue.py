@@ -315,23 +315,39 @@ class DiskQueue:
         records: list[Record] = []
         items = size = 0
         while True:
-            found = self._reader.next(self._log.segments, payload=True)
+            # Of the first, all; of those that follow, what goes with it.
+            size_max = limits.size_left(items, size) if records else None
+            found = self._reader.next(self._log.segments, payload=True, size_max=size_max)
             if found is None:
                 return records
             if isinstance(found, Damage):
                 if self._reader.segment is not None:
                     self._examine(self._reader.segment)
                 continue
-            if found.data is None or found.sequence <= after or self._is_dropped(found.sequence):
+            if found.sequence <= after or self._is_dropped(found.sequence):
                 continue
             items += found.items
             size += found.size
-            if records and not limits.fits(items, size):
+            if found.data is None or (records and not limits.fits(items, size)):
                 self._reader.back(found)
                 return records
             records.append(Record(found.sequence, found.data))
             if limits.full(items, size):
                 return records
+
+    def next_size(self, after: int, /) -> tuple[int, int]:
+        """See `SendingQueue`."""
+        with self._consuming:
+            for segment in self._reader.seek(after, self._log.segments):
+                self._examine(segment)
+            while (found := self._reader.next(self._log.segments, payload=False)) is not None:
+                if isinstance(found, Damage):
+                    if self._reader.segment is not None:
+                        self._examine(self._reader.segment)
+                elif found.sequence > after and not self._is_dropped(found.sequence):
+                    self._reader.back(found)
+                    return found.items, found.size
+            return 0, 0
 
     def release(self, upto: int, /) -> int:
         """See `SendingQueue`."""

@@ -6,6 +6,7 @@ In a container, the machine's memory says nothing: the kernel kills at the contr
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,26 @@ _PROC: Final = Path("/proc")
 _CGROUP: Final = Path("/sys/fs/cgroup")
 # Version 1 says "no limit" with a number near 2^63, rounded to a page.
 _NO_LIMIT: Final = 1 << 60
+
+# glibc, mallopt(3) and malloc.h. Left to itself, malloc keeps whatever was large once: the size from which memory
+# goes back to the system at once grows to that of the largest block ever freed, up to 32 MiB, twice that much stays at
+# the top of each arena, and there are eight arenas per core.
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
+# Larger than anything that every request needs, or each would ask the system for it.
+_GIVEN_BACK_BYTES: Final = 512 * 1024
+_TOP_BYTES: Final = 2 * 1024 * 1024
+_ARENAS: Final = 2
+
+
+def give_memory_back() -> None:
+    """Have the allocator return what is freed, instead of keeping it. Before the first thread starts; glibc only."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _GIVEN_BACK_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _TOP_BYTES)
+        mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def resident_bytes(proc: Path = _PROC) -> int | None:

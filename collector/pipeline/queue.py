@@ -175,6 +175,10 @@ class SendingQueue(Protocol):
         """Return the records behind position `after` that make one batch: until full, at least one if any."""
         ...
 
+    def next_size(self, after: int, /) -> tuple[int, int]:
+        """Items and bytes of the record behind position `after`; nothing of it is read. (0, 0) if there is none."""
+        ...
+
     def release(self, upto: int, /) -> int:
         """Declare all records up to position `upto` done with. A hint: after a crash some may come again.
 
@@ -218,17 +222,27 @@ def overflow_loss(records: int, items: int) -> Loss:
 
 
 class MemoryQueue:
-    """A sending queue in memory: what is in it ends with the process, and so does its id."""
+    """A sending queue in memory: what is in it ends with the process, and so does its id.
+
+    `capacity_max`: no capacity is more than that.
+    """
 
     durable = False
 
     def __init__(
-        self, capacity: int, clock: Clock, *, queue_id: UUID | None = None, overflow: Overflow = "refuse"
+        self,
+        capacity: int,
+        clock: Clock,
+        *,
+        queue_id: UUID | None = None,
+        overflow: Overflow = "refuse",
+        capacity_max: int | None = None,
     ) -> None:
         # From the system's randomness and not from a seedable one: two processes with the same id would take
         # each other's positions in the database for their own, and skip what they have not sent.
         self._id = queue_id or uuid.uuid4()
-        self._capacity = capacity
+        self._capacity_max = capacity_max
+        self._capacity = self._capped(capacity)
         self._clock = clock
         self._overflow = overflow
         self._watcher: Watcher = lambda loss: None
@@ -294,7 +308,10 @@ class MemoryQueue:
     def adjust(self, capacity: int, overflow: Overflow, /) -> None:
         """See `SendingQueue`."""
         with self._lock:
-            self._capacity, self._overflow = capacity, overflow
+            self._capacity, self._overflow = self._capped(capacity), overflow
+
+    def _capped(self, capacity: int) -> int:
+        return capacity if self._capacity_max is None else min(capacity, self._capacity_max)
 
     def reserve(self, size: int, /) -> None:
         """See `SendingQueue`."""
@@ -370,6 +387,14 @@ class MemoryQueue:
             if records:
                 self._read_upto = max(self._read_upto, records[-1].sequence)
             return records
+
+    def next_size(self, after: int, /) -> tuple[int, int]:
+        """See `SendingQueue`."""
+        with self._lock:
+            for record, _ in self._waiting:
+                if record.sequence > after:
+                    return record.data.items, record.data.size
+            return 0, 0
 
     def release(self, upto: int, /) -> int:
         """See `SendingQueue`."""

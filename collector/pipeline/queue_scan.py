@@ -87,8 +87,10 @@ class Cursor:
         self._passed = bases[-1] - 1 if bases else 0
         self._after = after
 
-    def next(self, segments: Sequence[Segment], *, payload: bool) -> Frame | Damage | None:
-        """What comes next in `segments`; None at what is not readable yet."""
+    def next(
+        self, segments: Sequence[Segment], *, payload: bool, size_max: int | None = None
+    ) -> Frame | Damage | None:
+        """What comes next in `segments`; None at what is not readable yet. See `SegmentReader.next`."""
         while True:
             if self._reader is None:
                 if self._unreadable:
@@ -107,7 +109,7 @@ class Cursor:
                     self._start = None
             segment = self._reader.segment
             complete = segment.sealed and segment.readable >= segment.end  # before reading: both may grow
-            found = self._reader.next(segment.readable, payload=payload)
+            found = self._reader.next(segment.readable, payload=payload, size_max=size_max)
             if found is not None:
                 if isinstance(found, Frame):
                     self._before, self._after = self._after, found.sequence

@@ -240,12 +240,15 @@ class SegmentReader:
         """The bytes of the file, as they are."""
         return os.pread(self._fd, size, offset)
 
-    def next(self, end: int, *, payload: bool) -> Frame | Damage | None:
-        """The record at `offset`, or what is there in its place; None at `end`. Moves on behind it."""
+    def next(self, end: int, *, payload: bool, size_max: int | None = None) -> Frame | Damage | None:
+        """The record at `offset`, or what is there in its place; None at `end`. Moves on behind it.
+
+        `size_max`: of a larger one no payload is read.
+        """
         if self.offset >= end:
             return None
         try:
-            found = self._at(self.offset, end, payload=payload)
+            found = self._at(self.offset, end, payload=payload, size_max=size_max)
         except OSError:
             found = Damage(self.offset, end, "unreadable")
         self.offset = found.end
@@ -262,7 +265,7 @@ class SegmentReader:
         self.offset = frame.offset
         self._before = frame.sequence - 1
 
-    def _at(self, offset: int, end: int, *, payload: bool) -> Frame | Damage:
+    def _at(self, offset: int, end: int, *, payload: bool, size_max: int | None) -> Frame | Damage:
         header = self._header(offset, end, self._ahead if payload else RECORD_HEADER_SIZE + ORIGIN_SIZE)
         if header is None:
             return self._resynchronise(offset, end)
@@ -271,7 +274,7 @@ class SegmentReader:
             return Damage(offset, end, "torn", frame.sequence, frame.items, frame.size)
         if version not in (VERSION, ORIGIN_VERSION) or signal is None:
             return Damage(offset, frame.end, "wrong_version", frame.sequence, frame.items, frame.size)
-        if not payload:
+        if not payload or (size_max is not None and frame.size > size_max):
             return frame
         self._ahead = _WINDOW if frame.size < _LARGE else RECORD_HEADER_SIZE + ORIGIN_SIZE
         body = self._payload(frame)

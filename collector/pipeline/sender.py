@@ -20,10 +20,12 @@ from collector.pipeline.books import Books, Phase, shutting_down
 from collector.pipeline.component import Consumer, Exporter, Settings, State, Thread
 from collector.pipeline.delivery import Delivery
 from collector.pipeline.fanout import hand_over
+from collector.pipeline.memory_plan import LargeRecords, delivery_bytes
 from collector.pipeline.observe import ExporterMeters
 from collector.pipeline.queue import SendingQueue
 from collector.pipeline.refusals import Refusals
 from collector.pipeline.sender_config import Ack, SenderConfig
+from collector.wire.errors import TooMuchMemoryError
 
 __all__ = ["Ack", "Sender", "SenderConfig"]
 
@@ -47,6 +49,7 @@ class Sender:
         config: SenderConfig,
         limits: BatchLimits,
         refusals: Refusals | None = None,
+        large: LargeRecords | None = None,
     ) -> None:
         self._settings = settings
         self._clock = settings.clock
@@ -69,6 +72,7 @@ class Sender:
             self._refusals,
             self._books,
             self._meters,
+            large or LargeRecords(),
         )
         self._thread: Thread | None = None
         self._wake = threading.Event()
@@ -88,6 +92,10 @@ class Sender:
         if not data.items:
             return
         pieces = self._pieces(data)
+        largest = self._settings.memory.largest
+        for piece in pieces:
+            if (needed := delivery_bytes(piece.items, piece.size)) > largest:
+                raise TooMuchMemoryError(needed, largest)
         size = sum(piece.size for piece in pieces)
         try:
             if self._books.phase is not Phase.RUNNING:

@@ -61,6 +61,14 @@ class _Builder:
         self._house = house
         self._running = running
         self._limits: Mapping[tuple[ComponentID, Signal], BatchLimits] = batch_limits(config).by_queue
+        queues = {
+            (exporter_id, pipeline.signal): storage_of(config, exporter_id)
+            for pipeline in config.pipelines.values()
+            for exporter_id in pipeline.exporters
+        }
+        self._senders = len(queues)
+        in_memory = sum(storage is None for storage in queues.values())
+        self._queue_max = house.memory.queues // max(1, in_memory)
 
     def extension(self, extension_id: ComponentID) -> None:
         entry = self._config.extensions[extension_id]
@@ -115,9 +123,20 @@ class _Builder:
             return replace(node, limits=limits)  # with its queue, and all that waits in it
         status = self._house.status(exporter_id, "exporter", scope=signal.value)
         settings = self._house.settings(exporter_id, status)
-        queue = _queue(storage, options.sending_queue, exporter_id, signal, exporter, self._house)
+        queue = _queue(
+            storage, options.sending_queue, exporter_id, signal, exporter, self._house, self._queue_max
+        )
         refusals = _refusals(storage, options.sending_queue, exporter_id, signal, self._house)
-        sender = Sender(settings, exporter, signal, queue, options, limits.spread(settings.rng), refusals)
+        sender = Sender(
+            settings,
+            exporter,
+            signal,
+            queue,
+            options,
+            limits.spread(settings.rng),
+            refusals,
+            self._house.large,
+        )
         return SenderNode(status, sender, signal, queue, limits, directory)
 
     def _exporter(self, exporter_id: ComponentID) -> Node:
@@ -134,6 +153,8 @@ class _Builder:
     def _batch_limits(self, exporter_id: ComponentID, signal: Signal) -> BatchLimits:
         options = self._config.exporters[exporter_id].config
         limits: BatchLimits = options.batch_limits(self._limits.get((exporter_id, signal)))
+        memory = self._house.memory
+        limits = replace(limits, memory_max=memory.batch(self._senders), ahead=memory.ahead(self._senders))
         if any(
             pipeline.ack == "stored" and pipeline.signal is signal and exporter_id in pipeline.exporters
             for pipeline in self._config.pipelines.values()
@@ -189,9 +210,12 @@ def _queue(
     signal: Signal,
     exporter: Exporter,
     house: House,
+    memory_max: int,
 ) -> SendingQueue:
     if storage is None:
-        return MemoryQueue(options.queue_size, house.clock, overflow=options.overflow)
+        return MemoryQueue(
+            options.queue_size, house.clock, overflow=options.overflow, capacity_max=memory_max
+        )
     from collector.pipeline.disk_queue import DiskQueue  # not needed where all is in memory
 
     return DiskQueue(

@@ -56,7 +56,7 @@ def unattended(component_id: ComponentID, kind: str, config: Config) -> Settings
         rng=random.Random(0),  # noqa: S311  nothing here is a secret
         log=log,
         meters=Meters(CollectorRegistry()),
-        budget=ByteBudget(config.service.in_flight_bytes(None)),
+        budget=ByteBudget(config.service.memory(None).requests),
         http=_NoHttp(),
         spawn=_no_thread,
         report=report,

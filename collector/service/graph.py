@@ -18,6 +18,7 @@ from collector.model.identity import ComponentID
 from collector.model.signal import Signal
 from collector.pipeline.component import Component, Consumer, Settings, State
 from collector.pipeline.inlet import Inlet
+from collector.pipeline.memory_plan import UNBOUNDED, LargeRecords, MemoryPlan
 from collector.pipeline.queue import SendingQueue
 from collector.pipeline.sender import Sender
 from collector.service.status import ComponentKey, ComponentStatus
@@ -49,6 +50,8 @@ class House:
     budget: ByteBudget
     http: HttpHost
     spawn: Callable[[str, Callable[[], None]], Thread]
+    memory: MemoryPlan = UNBOUNDED
+    large: LargeRecords = field(default_factory=LargeRecords)
 
     def status(self, component_id: ComponentID, kind: str, *, scope: str = "") -> ComponentStatus:
         """A status for one component; `scope` tells instances of the same configuration apart."""
@@ -68,6 +71,7 @@ class House:
             budget=self.budget,
             http=self.http,
             spawn=self.spawn,
+            memory=self.memory,
             report=status.report,
             part=status.part,
         )

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from collector.pipeline.admission import ByteBudget
 from collector.pipeline.component import StartError
 from collector.pipeline.observe import Meters
-from collector.pipeline.process_memory import available_bytes
+from collector.pipeline.process_memory import available_bytes, give_memory_back
 from collector.service.admin import AdminApp, AdminServer, Errands
 from collector.service.answers import Answers, Running
 from collector.service.build import build
@@ -48,6 +48,7 @@ class Service:
     """
 
     def __init__(self, config: Config, log: Log, clock: Clock, *, read: Read | None = None) -> None:
+        give_memory_back()
         self._log = log
         self._clock = clock
         self._supervisor = Supervisor(log.root)
@@ -62,12 +63,14 @@ class Service:
         )
         self._registry.register(process)
         self._http = HttpLoop(self._supervisor.spawn)
+        memory = config.service.memory(available_bytes())
         house = House(
             clock=clock,
             rng=random.SystemRandom(),
             log=log.root,
             meters=Meters(self._registry),
-            budget=ByteBudget(config.service.in_flight_bytes(available_bytes())),
+            memory=memory,
+            budget=ByteBudget(memory.requests),
             http=self._http,
             spawn=self._supervisor.spawn,
         )

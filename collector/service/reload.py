@@ -143,7 +143,7 @@ class Reloads:
         self._admin.leave(moved)
         self._running.graph = graph
         self._running.loaded_unix_nano = self._house.clock.unix_nano()
-        self._house.budget.limit = service.in_flight_bytes(available_bytes())
+        self._house.budget.limit = service.memory(available_bytes()).requests
         self._log.configure(service.telemetry.logs.level, service.telemetry.logs.encoding)
         replacement.retire(self._house.clock.monotonic() + float(service.shutdown_timeout))
 

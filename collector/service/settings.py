@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 from collector.config.option import Invalid, Unsupported, option
 from collector.config.types import ByteSize, Duration
 from collector.pipeline.endpoint import endpoint_text
-
-_IN_FLIGHT_MAX: Final = 128 * 1024 * 1024
-_IN_FLIGHT_SHARE: Final = 4
+from collector.pipeline.memory_plan import MemoryPlan, memory_plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +133,9 @@ class ServiceConfig:
     )
     in_flight_size_max: ByteSize | None = option(
         None,
-        doc="Bytes of requests between arrival and answer, in all receivers together; more are refused, retryable. "
-        "Left out: a quarter of the memory that the process may have (its control group's limit), at most 128MiB.",
+        doc="Memory of requests between arrival and answer, in all receivers together; more are refused, retryable, "
+        "and what could never fit for ever. Left out: a share of the memory that the process may have (its control "
+        "group's limit, less what it needs itself), at most 128MiB.",
         minimum=1024,
     )
 
@@ -145,8 +144,7 @@ class ServiceConfig:
         if self.shutdown_delay and self.shutdown_delay >= self.shutdown_timeout:
             yield Invalid("shutdown_delay", "must be less than shutdown_timeout, of which it is a part")
 
-    def in_flight_bytes(self, available: int | None) -> int:
-        """The bound on requests in work, of a process that may have `available` bytes; None: nobody knows."""
-        if self.in_flight_size_max is not None:
-            return int(self.in_flight_size_max)
-        return min(_IN_FLIGHT_MAX, available // _IN_FLIGHT_SHARE if available else _IN_FLIGHT_MAX)
+    def memory(self, available: int | None) -> MemoryPlan:
+        """How the memory is divided, of a process that may have `available` bytes; None: nobody knows."""
+        asked = self.in_flight_size_max
+        return memory_plan(available, None if asked is None else int(asked))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from collector.pipeline.memory_plan import UNBOUNDED
 from collector.storage import identity
 from collector.storage.cache import Cache
 from collector.storage.rows import Encoded, Key, Row
@@ -19,11 +20,11 @@ Insert: TypeAlias = Callable[[Mapping[Table, list[Row]]], Mapping[Key, bytes]]
 class DimensionWriter:
     """Remembers, within bounds, what a database holds, and has the rest written. Thread-safe."""
 
-    def __init__(self, *, entries_max: int = 200_000) -> None:
+    def __init__(self, *, identities: int = UNBOUNDED.identities) -> None:
         self._lock = threading.Lock()
         # By table and id: the digest of a series, True for what is its own hash.
         self._known: dict[Table, Cache[Key, bytes | bool]] = {
-            table: Cache(entries_max) for table in DIMENSIONS
+            table: Cache(2 * identities) for table in DIMENSIONS
         }
         self._token = object()
 

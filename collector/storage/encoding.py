@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from collector.model.signal import Signal
+from collector.pipeline.memory_plan import UNBOUNDED, MemoryPlan
 from collector.storage.rows import Encoded
 from collector.version import native
 
@@ -25,14 +26,16 @@ class PayloadEncoder(Protocol):
         ...
 
 
-def payload_encoder(signal: Signal) -> PayloadEncoder:
-    """Return a new encoder of batches of `signal`."""
+def payload_encoder(signal: Signal, memory: MemoryPlan = UNBOUNDED) -> PayloadEncoder:
+    """Return a new encoder of batches of `signal`, that remembers and keeps as much as `memory` says."""
     if signal is Signal.COSTS:
         return CostEncoder()
     if native():
         from collector.storage.native import NativeEncoder
 
-        return NativeEncoder(signal)
+        return NativeEncoder(
+            signal, entries_max=memory.identities, keys_max=memory.keys, spare_max=memory.spare
+        )
     return ReferenceEncoder(signal)
 
 

@@ -129,7 +129,7 @@ class StoreExporter:
         self._rest = rest
         self._encoders = {
             signal: EncodingAhead(
-                (encoder or payload_encoder)(signal),
+                encoder(signal) if encoder else payload_encoder(signal, settings.memory),
                 partial(settings.spawn, f"{settings.id}/{signal.value} encode"),
             )
             for signal in Signal

@@ -21,6 +21,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from collector._native.encode import Encoder, UnusualError
 from collector.model.errors import PermanentError
 from collector.model.signal import Signal
+from collector.pipeline.memory_plan import UNBOUNDED
 from collector.storage import identity
 from collector.storage.dimension_rows import SeriesId, resource_row, scope_row, series_row
 from collector.storage.encode_points import TEMPORAL
@@ -30,9 +31,6 @@ from collector.storage.tables import FACTS_OF, RESOURCES, SCOPES, SERIES, Kind
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-
-# Of each kind: resources, scopes, metrics, series. 250 bytes a series, which is held twice at worst.
-_ENTRIES_MAX: Final = 100_000
 
 # By the number of the field in `Metric.data`: its name, and the message that a point of it is.
 _POINTS: Final[Mapping[int, tuple[str, type[Message]]]] = {
@@ -66,7 +64,9 @@ class NativeEncoder:
         self,
         signal: Signal,
         *,
-        entries_max: int = _ENTRIES_MAX,
+        entries_max: int = UNBOUNDED.identities,
+        keys_max: int = UNBOUNDED.keys,
+        spare_max: int = UNBOUNDED.spare,
         series_id: SeriesId = identity.series_id,
     ) -> None:
         self._signal = signal
@@ -81,6 +81,8 @@ class NativeEncoder:
             tuple(bytes([_KINDS[column.kind] for column in table.columns]) for table in self._tables),
             secrets.token_bytes(16),
             entries_max=entries_max,
+            keys_max=keys_max,
+            spare_max=spare_max,
         )
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from typing import Final, Protocol
 
 from collector.model.errors import PermanentError
@@ -19,6 +20,9 @@ _ZSTD_WINDOW_MAX: Final = 8 * 1024 * 1024
 # 4 bytes of zstd may inflate to 128 KiB, and zstd cannot be told to stop: so it is fed in small pieces. This is
 # at most 4 MiB of output at once.
 _ZSTD_PIECE: Final = 128
+_ZSTD_OUTPUT: Final = 4 * 1024 * 1024
+# What comes out of one step at most, where a decoder can be told to stop.
+_OUTPUT_PIECE: Final = 256 * 1024
 # Every new member copies the input left: a body of a million empty ones must not.
 _MEMBERS_MAX: Final = 1000
 
@@ -55,8 +59,18 @@ class Inflater(Protocol):
         ...
 
 
-def inflater(encoding: str, size_max: int) -> Inflater:
+Room = Callable[[int], None]
+
+
+def _anything(_size: int) -> None:
+    """As much as there is."""
+
+
+def inflater(encoding: str, size_max: int, room: Room = _anything) -> Inflater:
     """Return an inflater for a Content-Encoding ("" is identity); neither side of it may exceed `size_max` bytes.
+
+    `room` is called with the bytes of memory that what has come out so far takes, after each step, of at most
+    256 KiB (zstd: 4 MiB); it raises when there are not so many.
 
     Raises:
         UnsupportedEncodingError: `encoding` is unknown.
@@ -64,7 +78,20 @@ def inflater(encoding: str, size_max: int) -> Inflater:
     name = encoding.strip().lower()
     if name not in _MEMBERS:
         raise UnsupportedEncodingError(name, ENCODINGS)
-    return _Inflater(_MEMBERS[name], size_max)
+    return _Inflater(_MEMBERS[name], size_max, room)
+
+
+def working_memory(encoding: str, body: bytes) -> int:
+    """What inflating `body` takes beyond what comes out: the decoder's window, and the output of one step."""
+    if encoding != "zstd":
+        return _OUTPUT_PIECE
+    import zstandard
+
+    try:
+        window = zstandard.get_frame_parameters(body).window_size
+    except zstandard.ZstdError:
+        return 0  # for the decoder to say
+    return min(int(window), _ZSTD_WINDOW_MAX) + _ZSTD_OUTPUT
 
 
 def inflate(encoding: str, body: bytes, size_max: int) -> bytes:
@@ -89,14 +116,17 @@ class _Member(Protocol):
 class _Inflater:
     """A sequence of members; without `make` the body as it is."""
 
-    def __init__(self, make: Callable[[], _Member] | None, size_max: int) -> None:
+    def __init__(self, make: Callable[[], _Member] | None, size_max: int, room: Room) -> None:
         self._make = make
+        self._room = room
         self._size_max = size_max
         self._member: _Member | None = None  # None between members
         self._members = 0
         self._fed = 0
         self._size = 0
-        self._pieces: list[bytes] = []
+        self._first = b""
+        # Grows where it is, and gives what is in it away without a copy: pieces joined would be there twice.
+        self._whole: BytesIO | None = None
 
     def feed(self, data: bytes) -> None:
         """See `Inflater`."""
@@ -106,15 +136,18 @@ class _Inflater:
         if self._make is None:
             self._take(data)
             return
-        while data:
+        full = False  # the last step gave all that it may: there may be more behind it, of the same input
+        while data or full:
             if self._member is None:
                 self._member = self._make()
                 self._members += 1
                 if self._members > _MEMBERS_MAX:
                     raise MalformedError(f"the body has more than {_MEMBERS_MAX} compressed members")
             # One byte more than there is room for tells "too large" from "exactly full".
-            piece, data, ended = self._member.decompress(data, self._size_max - self._size + 1)
+            most = min(_OUTPUT_PIECE, self._size_max - self._size + 1)
+            piece, data, ended = self._member.decompress(data, most)
             self._take(piece)
+            full = len(piece) == most and not ended
             if ended:
                 self._member = None
 
@@ -127,14 +160,24 @@ class _Inflater:
         """See `Inflater`."""
         if self._member is not None:
             raise MalformedError("the compressed body is truncated")
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        return self._first if self._whole is None else self._whole.getvalue()
 
     def _take(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._size_max:
             raise TooLargeError(self._size_max)
-        if piece:
-            self._pieces.append(piece)
+        if not piece:
+            return
+        self._room(self._size)
+        if self._whole is not None:
+            self._whole.write(piece)
+        elif not self._first:
+            self._first = piece
+        else:
+            self._whole = BytesIO()
+            self._whole.write(self._first)
+            self._whole.write(piece)
+            self._first = b""
 
 
 class _ZlibMember:

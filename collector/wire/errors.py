@@ -26,6 +26,17 @@ class MalformedError(PermanentError):
         self.field_violations = tuple(field_violations)
 
 
+class TooMuchMemoryError(PermanentError):
+    """To take or to store the request would need more memory than this process ever has for one."""
+
+    def __init__(self, needed: int, limit: int) -> None:
+        super().__init__(
+            f"the request would need {needed} bytes of memory, and this collector has {limit} for one: send smaller "
+            "batches, or give it more memory (the limit of its control group, or 'service.in_flight_size_max')",
+            reason="too_large",
+        )
+
+
 class TooLargeError(PermanentError):
     """The body, inflated, is larger than `limit` bytes."""
 

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from io import BytesIO
 from typing import Final
 from urllib.parse import unquote
 
@@ -21,8 +22,6 @@ HEADERS_MAX: Final = 200
 # Parsed at once where the end of a request is not known: what is parsed cannot be put back, so this bounds what is
 # read ahead of a client that does not wait for its answers.
 _STEP: Final = 4096
-# Pieces of a body below this size are collected in one: each costs as much memory as some tens of bytes.
-_PIECE_MIN: Final = 2048
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -39,7 +38,9 @@ class Request:
     """One request. The header is there; the body arrives."""
 
     __slots__ = (
-        "_pieces",
+        "_first",
+        "_wanted",
+        "_whole",
         "complete",
         "expects_continue",
         "headers",
@@ -62,29 +63,37 @@ class Request:
         self.complete = False
         self.keeps_alive = True  # the client may send another one after it
         self.expects_continue = False  # it waits for a word before it sends the body
-        self._pieces: list[bytes | bytearray] | None = []
+        self._wanted = True
+        self._first = b""
+        # Grows where it is, and gives what is in it away without a copy: pieces joined would be there twice.
+        self._whole: BytesIO | None = None
 
     def add(self, piece: bytes) -> None:
         """Take more of the body."""
         self.size += len(piece)
-        pieces = self._pieces
-        if pieces is None:
+        if not self._wanted:
             return
-        if not pieces or len(piece) >= _PIECE_MIN:
-            pieces.append(piece)
-        elif isinstance(tail := pieces[-1], bytearray):
-            tail += piece
+        if self._whole is not None:
+            self._whole.write(piece)
+        elif not self._first:
+            self._first = piece
         else:
-            pieces.append(bytearray(piece))
+            self._whole = BytesIO()
+            self._whole.write(self._first)
+            self._whole.write(piece)
+            self._first = b""
 
     def take_body(self) -> bytes:
         """The body, once: it is not kept."""
-        pieces, self._pieces = self._pieces or [], None
-        return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
+        body = self._first if self._whole is None else self._whole.getvalue()
+        self.drop_body()
+        return body
 
     def drop_body(self) -> None:
         """Nobody wants it: forget what is there, and what comes."""
-        self._pieces = None
+        self._wanted = False
+        self._first = b""
+        self._whole = None
 
 
 class _StopError(Exception):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -31,18 +32,29 @@ _INT32_MAX: Final = 2**31 - 1
 _TIME_MAX: Final = 2**63 - 1
 
 
+Room = Callable[[int], None]
+
+
+def anything(_size: int) -> None:
+    """As much memory as there is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanLimits:
     """What is accepted. Times of items must lie in `[now - past_ns, now + future_ns]`, all in nanoseconds.
 
     `depth_max` is how many AnyValues may be nested in each other. Protobuf's own limit of 100 nested messages
     comes first for lists (about 46) and maps (about 31).
+
+    `room` is called with the bytes of memory that parsing is about to take, beyond the body; it raises when there are
+    not so many.
     """
 
     now_unix_nano: int
     past_ns: int
     future_ns: int
     depth_max: int = 64
+    room: Room = anything
 
     @property
     def window(self) -> tuple[int, int]:

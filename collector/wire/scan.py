@@ -18,18 +18,28 @@ from collector.model.signal import OPENTELEMETRY, Signal
 from collector.model.telemetry import Telemetry
 from collector.version import native
 from collector.wire.errors import MalformedError
-from collector.wire.normalise import Normaliser, ScanLimits
+from collector.wire.normalise import Normaliser, Room, ScanLimits, anything
 from collector.wire.repair import MESSAGE_DEPTH_MAX, repair
 from collector.wire.rules import Normalisation, error_message
-from collector.wire.width import ENVELOPES_MAX, check_envelopes, check_json_width, check_width, messages_max
+from collector.wire.width import (
+    ENVELOPES_MAX,
+    check_envelopes,
+    check_json_width,
+    check_width,
+    json_memory,
+    messages_max,
+    parsed_memory,
+)
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 __all__ = [
     "MalformedError",
+    "Room",
     "ScanLimits",
     "Scanned",
+    "anything",
     "scan_in_order",
     "scan_json",
     "scan_protobuf",
@@ -100,7 +110,7 @@ def scan_protobuf(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
 
 def scan_protobuf_reference(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
     """`scan_protobuf` as it is defined: parse, then normalise."""
-    check_width(signal, body)
+    limits.room(parsed_memory(len(body), check_width(signal, body)))
     message = signal.request_type()()
     payload = body
     changes: Counter[str] = Counter()
@@ -129,6 +139,7 @@ def scan_json(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:
     from collector.wire.json_decode import decode_json  # msgspec is loaded when somebody sends JSON
 
     check_json_width(body)
+    limits.room(json_memory(body))
     message, changes = decode_json(signal, body)
     check_envelopes(signal, message)
     return _normalised(signal, message, None, changes, limits)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import PermanentError, RetryableError
 from collector.wire.compression import UnsupportedEncodingError
-from collector.wire.errors import FieldViolation, MalformedError, TooLargeError
+from collector.wire.errors import FieldViolation, MalformedError, TooLargeError, TooMuchMemoryError
 
 if TYPE_CHECKING:
     import random
@@ -136,7 +136,7 @@ def failure_of(error: Exception, rng: random.Random) -> Failure:
             if not violations:  # no field in particular: the body as a whole
                 violations = [FieldViolation("", _bounded(str(error), _VIOLATION_BYTES_MAX))]
             return Failure(Condition.MALFORMED, _bounded(str(error)), field_violations=violations)
-        case TooLargeError():
+        case TooLargeError() | TooMuchMemoryError():
             return failure(Condition.TOO_LARGE, str(error), rng)
         case UnsupportedEncodingError():
             return failure(Condition.UNSUPPORTED_ENCODING, str(error), rng)

@@ -26,6 +26,16 @@ _BYTES_PER_MESSAGE: Final = 8
 # The shortest message: a tag, and the length 0. In JSON: two braces.
 _MESSAGE_BYTES_MIN: Final = 2
 
+# Smaller requests are not counted.
+_COUNTED_BYTES: Final = 4096
+# Measured, with protobuf's upb and msgspec; see tests/unit/wire/test_width.py.
+_PARSED_FACTOR: Final = 4
+_PARSED_PER_MESSAGE: Final = 112
+_JSON_FACTOR: Final = 5
+_JSON_WIDE_FACTOR: Final = 8
+_JSON_PER_CONTAINER: Final = 128
+_JSON_PER_VALUE: Final = 64
+
 _TAG_MIN: Final = 8
 _VARINT: Final = 0
 _FIXED64: Final = 1
@@ -41,16 +51,36 @@ def messages_max(size: int) -> int:
     return _MESSAGES + size // _BYTES_PER_MESSAGE
 
 
-def check_width(signal: Signal, body: bytes) -> None:
+def check_width(signal: Signal, body: bytes) -> int:
     """Refuse an encoded request that consists of too many messages. One that is not well formed passes.
+
+    Returns:
+        Of how many messages it consists, at most.
 
     Raises:
         MalformedError: it does.
     """
-    if len(body) <= _MESSAGE_BYTES_MIN * min(ENVELOPES_MAX, _MESSAGES):
-        return  # it cannot
+    if len(body) <= _COUNTED_BYTES:
+        return len(body) // _MESSAGE_BYTES_MIN
     descriptor: Any = signal.request_type().DESCRIPTOR
-    _count(body, _fields(descriptor))
+    return _count(body, _fields(descriptor))
+
+
+def parsed_memory(size: int, messages: int) -> int:
+    """What a request of so many bytes and messages takes when it is parsed, and written again if it was changed."""
+    return _PARSED_FACTOR * size + _PARSED_PER_MESSAGE * messages
+
+
+def json_memory(body: bytes) -> int:
+    """What an OTLP/JSON request takes when it is decoded: objects of Python, and of protobuf, and the result."""
+    # One character that is not ASCII, and each of its text takes up to four bytes.
+    wide = not body.isascii() or b"\\u" in body
+    containers = body.count(b"{") + body.count(b"[")
+    return (
+        (_JSON_WIDE_FACTOR if wide else _JSON_FACTOR) * len(body)
+        + _JSON_PER_CONTAINER * containers
+        + _JSON_PER_VALUE * body.count(b",")
+    )
 
 
 def check_json_width(body: bytes) -> None:
@@ -119,7 +149,7 @@ def _fields(descriptor: Descriptor) -> dict[int, _Field]:
     }
 
 
-def _count(body: bytes, fields: dict[int, _Field]) -> None:
+def _count(body: bytes, fields: dict[int, _Field]) -> int:
     """Walk the wire form (protobuf.dev, "Encoding") from message to message, and count them.
 
     What is nested deeper than parsers go never comes into memory, and does not count.
@@ -127,7 +157,7 @@ def _count(body: bytes, fields: dict[int, _Field]) -> None:
     Raises:
         MalformedError: there are too many.
     """
-    left = messages_max(len(body))
+    most = left = messages_max(len(body))
     envelopes_left = ENVELOPES_MAX
     line = [(fields, 0, len(body), 0)]
     while line:
@@ -135,7 +165,9 @@ def _count(body: bytes, fields: dict[int, _Field]) -> None:
         while position < end:
             tag, position = _varint(body, position, end)
             if tag < _TAG_MIN:
-                return  # field 0: no parser takes the request. Of zeros, 60 MB are 60 kB compressed
+                return (
+                    most - left
+                )  # field 0: no parser takes the request. Of zeros, 60 MB are 60 kB compressed
             wire_type = tag & 7
             if wire_type == _LENGTH:
                 size, position = _varint(body, position, end)
@@ -157,6 +189,7 @@ def _count(body: bytes, fields: dict[int, _Field]) -> None:
             elif wire_type == _FIXED32:
                 position += 4
             # Groups have no length of their own: what is in them is walked over with the rest.
+    return most - left
 
 
 def _varint(body: bytes, position: int, end: int) -> tuple[int, int]:

@@ -19,14 +19,17 @@ from tests.faults.generator import Request
 from tests.faults.load import Load
 from tests.faults.outcome import Outcome
 from tests.faults.play import play
-from tests.faults.stage import Stage, config
+from tests.faults.stage import MIB, Stage, config
 from tests.support.daemon import ROOT, Daemon
 
 # How much longer a request may take than without the attack; and what the clock of a machine with two busy cores does
 # not tell apart, where other tests run beside this one or not.
 _FACTOR = 2.0
 _NOISE_S = (0.04, 0.01)
-_SERVICE = "in_flight_size_max: 64MiB"
+_IN_FLIGHT_MIB = 64
+_SERVICE = f"in_flight_size_max: {_IN_FLIGHT_MIB}MiB"
+# What bombs inflate to is within the bound on requests in work. Beside it there is the process, and little else.
+_RSS_MAX = (_IN_FLIGHT_MIB + 96) * MIB
 
 
 class Attackers:
@@ -91,8 +94,10 @@ def attacks(stage: Stage) -> Outcome:
     destination = stage.sqlite()
     text = config(destination, service=_SERVICE)
     outcome = play(stage, disturb, destination, text=text, refusals=True, rate=1000.0, clients=4)
+    if stage.peak_rss > _RSS_MAX:
+        outcome = outcome.but(f"RSS {stage.peak_rss // MIB} MiB of {_RSS_MAX // MIB}")
     before, after = statistics.median(calm), statistics.median(during)
-    note = f"{count} attacks; p99 {before * 1000:.0f} ms alone, {after * 1000:.0f} ms beside them"
+    note = f"{count} attacks; p99 {before * 1000:.0f} ms alone, {after * 1000:.0f} ms beside them; {stage.peak_rss // MIB} MiB"
     if not min(during):
         return outcome.but("no request was answered during the attacks", note=note)
     if after > _FACTOR * before + _NOISE_S[stage.long]:

@@ -20,20 +20,28 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
+from collector.wire.json_encode import encode_json
 from tests.faults.stamp import request
-from tests.faults.transport import Answer, Transport, open_transport
+from tests.faults.transport import JSON, PROTOBUF, Answer, Transport, open_transport
 
 ACKED, REFUSED, UNANSWERED = "acked", "refused", "unanswered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """One sender: its name, what it sends, and where to. `endpoint` is host:port."""
+    """One sender: its name, what it sends, and where to. `endpoint` is host:port.
+
+    `coding`: protobuf, gzip (of it) or json. `items` and `padding` as in the plan, which has them for all others.
+    """
 
     name: str
     signal: str
     transport: str  # grpc | http
     endpoint: str
+    coding: str = PROTOBUF
+    items: int | None = None
+    padding: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,7 @@ class Plan:
     timeout_s: float = 10.0
     resend: bool = True  # what was not answered at all
     most: int = 0  # requests per client; 0: no such limit
+    together: bool = False  # nobody sends the first request before all have made theirs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +90,30 @@ class _Journal:
             self._file.flush()
 
 
+class _Start:
+    """The moment at which so many are ready to begin."""
+
+    def __init__(self, missing: int) -> None:
+        self._missing = missing
+        self._lock = threading.Lock()
+        self._all = threading.Event()
+
+    def wait(self, stop: threading.Event) -> None:
+        with self._lock:
+            self._missing -= 1
+            if self._missing <= 0:
+                self._all.set()
+        while not self._all.wait(0.1) and not stop.is_set():
+            pass
+
+
 def run(plan: Plan, stop: threading.Event) -> None:
     """Send until `stop` is set, or the plan is fulfilled."""
     with open(plan.journal, "a", encoding="utf-8") as file:  # noqa: PTH123  a stream, kept open
         journal = _Journal(file)
+        start = _Start(len(plan.clients) if plan.together else 0)
         threads = [
-            threading.Thread(target=_send, args=(plan, client, journal, stop), daemon=True)
+            threading.Thread(target=_send, args=(plan, client, journal, stop, start), daemon=True)
             for client in plan.clients
         ]
         for thread in threads:
@@ -95,12 +122,14 @@ def run(plan: Plan, stop: threading.Event) -> None:
             thread.join()
 
 
-def _send(plan: Plan, client: Client, journal: _Journal, stop: threading.Event) -> None:
+def _send(plan: Plan, client: Client, journal: _Journal, stop: threading.Event, start: _Start) -> None:
     rng = random.Random(client.name)
     signal = Signal(client.signal)
     begin = time.monotonic()
     first = sent = 0
-    transport = open_transport(client.transport, client.endpoint, signal)
+    transport = open_transport(client.transport, client.endpoint, signal, client.coding)
+    items = plan.items if client.items is None else client.items
+    padding = plan.padding if client.padding is None else client.padding
     while not stop.is_set() and time.monotonic() < begin + plan.seconds:
         if plan.most and sent >= plan.most:
             break
@@ -108,15 +137,25 @@ def _send(plan: Plan, client: Client, journal: _Journal, stop: threading.Event) 
             due = begin + first / plan.rate
             if stop.wait(max(0.0, due - time.monotonic())):
                 break
-        body = request(signal, client.name, first, plan.items, time.time_ns(), plan.padding)
-        journal.write(_deliver(plan, client, transport, body, first, rng))
-        first += plan.items
+        body = request(signal, client.name, first, items, time.time_ns(), padding)
+        if client.coding == JSON:
+            body = encode_json(signal, Telemetry(signal, body, items).parse())
+        if not first:
+            start.wait(stop)
+        journal.write(_deliver(plan, client, transport, body, first, items, rng))
+        first += items
         sent += 1
     transport.close()
 
 
 def _deliver(
-    plan: Plan, client: Client, transport: Transport, body: bytes, first: int, rng: random.Random
+    plan: Plan,
+    client: Client,
+    transport: Transport,
+    body: bytes,
+    first: int,
+    items: int,
+    rng: random.Random,
 ) -> Request:
     at, began = time.time(), time.monotonic()
     attempts = silent = 0
@@ -138,7 +177,7 @@ def _deliver(
                 client=client.name,
                 signal=client.signal,
                 first=first,
-                count=plan.items,
+                count=items,
                 outcome=outcome,
                 attempts=attempts,
                 silent=silent,

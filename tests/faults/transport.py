@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import grpc
+from google.protobuf import json_format
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -22,6 +24,7 @@ _RESPONSES: dict[Signal, Any] = {
     Signal.TRACES: ExportTraceServiceResponse,
     Signal.COSTS: ExportCostsServiceResponse,
 }
+PROTOBUF, GZIP, JSON = "protobuf", "gzip", "json"
 _RETRYABLE_HTTP = (429, 502, 503, 504)
 _RETRYABLE_GRPC = ("CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS")
 
@@ -55,7 +58,8 @@ class Transport(Protocol):
 
 
 class _Grpc:
-    def __init__(self, endpoint: str, signal: Signal) -> None:
+    def __init__(self, endpoint: str, signal: Signal, coding: str) -> None:
+        self._compression = grpc.Compression.Gzip if coding == GZIP else grpc.Compression.NoCompression
         self._response = _RESPONSES[signal]
         options = [
             ("grpc.use_local_subchannel_pool", 1),
@@ -72,7 +76,7 @@ class _Grpc:
 
     def send(self, body: bytes, timeout_s: float) -> Answer:
         try:
-            raw = self._export(body, timeout=timeout_s)
+            raw = self._export(body, timeout=timeout_s, compression=self._compression)
         except grpc.RpcError as error:
             return _grpc_answer(error)
         return Answer(acked=True, rejected=_rejected(self._response.FromString(raw)))
@@ -97,8 +101,13 @@ def _grpc_answer(error: Any) -> Answer:
 
 
 class _Http:
-    def __init__(self, endpoint: str, signal: Signal) -> None:
+    def __init__(self, endpoint: str, signal: Signal, coding: str) -> None:
         self._endpoint = endpoint
+        self._json = coding == JSON
+        self._headers = {"Content-Type": "application/json" if self._json else "application/x-protobuf"}
+        self._gzip = coding == GZIP
+        if self._gzip:
+            self._headers["Content-Encoding"] = "gzip"
         self._path = signal.http_path
         self._response = _RESPONSES[signal]
         self._connection: http.client.HTTPConnection | None = None
@@ -112,7 +121,7 @@ class _Http:
                 return _NOBODY
             self._connection = connection
         try:
-            self._connection.request("POST", self._path, body, {"Content-Type": "application/x-protobuf"})
+            self._connection.request("POST", self._path, self._encoded(body), self._headers)
             response = self._connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException):
@@ -121,12 +130,20 @@ class _Http:
         if response.will_close:
             self.close()
         if response.status == 200:
-            return Answer(acked=True, rejected=_rejected(self._response.FromString(content)))
+            return Answer(acked=True, rejected=_rejected(self._read(content)))
         return Answer(
             retry=response.status in _RETRYABLE_HTTP,
             delay_s=float(response.headers.get("Retry-After", 0)),
             code=str(response.status),
         )
+
+    def _encoded(self, body: bytes) -> bytes:
+        return gzip.compress(body, 1) if self._gzip else body
+
+    def _read(self, content: bytes) -> Any:
+        if self._json:
+            return json_format.Parse(content, self._response())
+        return self._response.FromString(content)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -139,6 +156,6 @@ def _rejected(response: Any) -> int:
     return sum(value for field, value in partial.ListFields() if field.name.startswith("rejected_"))
 
 
-def open_transport(kind: str, endpoint: str, signal: Signal) -> Transport:
-    """A client's transport: `grpc` or `http`."""
-    return _Grpc(endpoint, signal) if kind == "grpc" else _Http(endpoint, signal)
+def open_transport(kind: str, endpoint: str, signal: Signal, coding: str = PROTOBUF) -> Transport:
+    """A client's transport: `grpc` or `http`. `coding` is what bodies are sent in; JSON they have to be already."""
+    return _Grpc(endpoint, signal, coding) if kind == "grpc" else _Http(endpoint, signal, coding)

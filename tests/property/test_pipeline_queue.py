@@ -80,13 +80,15 @@ class Queue(RuleBasedStateMachine):
         items_min=st.integers(0, 12),
         items_max=st.integers(0, 12),
         size=st.integers(1, 90),
+        memory=st.sampled_from([0, 1100, 3000, 9000]),
     )
-    def read(self, ahead: int, items_min: int, items_max: int, size: int) -> None:
+    def read(self, ahead: int, items_min: int, items_max: int, size: int, memory: int) -> None:
         """From any position: a batch that could not have been one record longer, and not one shorter."""
-        limits = BatchLimits(items_min=items_min, items_max=items_max, bytes_max=size)
+        limits = BatchLimits(items_min=items_min, items_max=items_max, bytes_max=size, memory_max=memory)
         after = min(self.done + ahead, len(self.arrived))
-        records = self.queue.read(after, limits)
         waiting = [data for data, _ in self.arrived[after:]]
+        assert self.queue.next_size(after) == ((waiting[0].items, waiting[0].size) if waiting else (0, 0))
+        records = self.queue.read(after, limits)
         assert [record.sequence for record in records] == [*range(after + 1, after + 1 + len(records))]
         assert [record.data for record in records] == waiting[: len(records)]
         assert bool(records) == bool(waiting)

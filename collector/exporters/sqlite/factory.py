@@ -17,7 +17,12 @@ def create(settings: Settings, config: SqliteConfig) -> StoreExporter:
     return StoreExporter(
         settings,
         # How long another process' transaction is waited for; then the sender's retry takes over.
-        SqliteStore(path, clock=settings.clock, busy_timeout_s=float(config.timeout)),
+        SqliteStore(
+            path,
+            clock=settings.clock,
+            busy_timeout_s=float(config.timeout),
+            identities=settings.memory.identities,
+        ),
         migrate=config.migrate,
         retention_s=config.retention.ages_s(),
         retention_interval_s=float(config.retention_interval),

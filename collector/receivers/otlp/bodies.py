@@ -1,20 +1,26 @@
-"""Inflating a request within the byte budget of the process."""
+"""A request's body within the memory budget of the process: put together, inflated, and parsed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from collector.wire.compression import inflater
+from collector.wire.compression import inflater, working_memory
 from collector.wire.errors import TooLargeError
 
 if TYPE_CHECKING:
     from collector.pipeline.admission import Reservation
 
-# Fed in pieces, so that the budget is asked again before a small body has become a large one: at deflate's best,
-# 1032 to 1, a piece inflates to 16 MiB.
+# What is fed at a time: a part of the input that is left is copied with each step.
 _PIECE_BYTES: Final = 16 * 1024
 # Codings that can be told to stop.
 _STOPPABLE: Final = frozenset({"gzip", "deflate", "zlib"})
+# What grows piece by piece is that much larger than what is in it (CPython, Modules/_io/bytesio.c, resize_buffer).
+_SLACK: Final = 8
+
+
+def put_together(size: int) -> int:
+    """What a body of `size` bytes takes that comes in pieces."""
+    return size + size // _SLACK
 
 
 def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reservation) -> bytes:
@@ -25,16 +31,20 @@ def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reser
         MalformedError: it is not what `encoding` says.
         UnsupportedEncodingError: `encoding` is unknown.
         RetryableError: there is no room for it now.
+        TooMuchMemoryError: there never is.
     """
-    inflated = inflater(encoding, size_max)
     if not encoding:
-        inflated.feed(body)
-        return inflated.finish()
+        if len(body) > size_max:
+            raise TooLargeError(size_max)
+        return body
+    covered = len(body) + working_memory(encoding, body)
+    reservation.grow_to(covered)
+    inflated = inflater(encoding, size_max, lambda size: reservation.grow_to(covered + put_together(size)))
     for start in range(0, len(body), _PIECE_BYTES):
         inflated.feed(body[start : start + _PIECE_BYTES])
-        # Pieces are there twice while they are put together.
-        reservation.grow_to(len(body) + inflated.size * (2 if start else 1))
-    return inflated.finish()
+    whole = inflated.finish()
+    reservation.shrink_to(len(body) + len(whole))
+    return whole
 
 
 def inflated_at_once(encoding: str, body: bytes, size_max: int, reservation: Reservation) -> bytes | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import TelemetryError
 from collector.model.signal import Signal
+from collector.receivers.otlp.bodies import put_together
 from collector.receivers.otlp.work import Body, Work
 from collector.wire import grpc
 from collector.wire.compression import UnsupportedEncodingError
@@ -83,6 +85,7 @@ class ExportCall:
         "_size",
         "_stream",
         "_taken",
+        "_whole",
         "timeout_s",
     )
 
@@ -99,6 +102,7 @@ class ExportCall:
         self._size = 0  # bytes, with the prefix
         self._expected = -1  # the same once it is known
         self._compressed = False
+        self._whole: BytesIO | None = None  # the message, once it is in more than one chunk
         self._taken = False  # work on it has begun
         self._answered = False
         self.timeout_s = _NEVER if head.timeout_s is None else head.timeout_s
@@ -115,10 +119,13 @@ class ExportCall:
             self._seen = len(chunks)
             if self._expected < 0 and self._size >= grpc.PREFIX_SIZE:
                 self._read_prefix()
-            if not self._admission.expect(self._size, max(self._size, self._expected), self._resume):
+            expected = put_together(max(self._size, self._expected))
+            if not self._admission.expect(self._size, expected, self._resume):
                 return  # its window stays shut meanwhile
             if self._expected >= 0 and self._size > self._expected:
                 raise MalformedError("the call holds more than one message", reason="several_messages")
+            if self._expected >= 0 and (self._whole is not None or len(chunks) > 1):
+                self._gather()
             if stream.ended:
                 self._complete()
             elif self._expected - self._size > stream.window:
@@ -145,6 +152,16 @@ class ExportCall:
         self._expected = size + grpc.PREFIX_SIZE
         self._compressed = first[0] == 1
 
+    def _gather(self) -> None:
+        chunks = self._stream.chunks
+        if self._whole is None:
+            self._whole = BytesIO()
+            chunks[0] = chunks[0][grpc.PREFIX_SIZE :]
+        for chunk in chunks:
+            self._whole.write(chunk)
+        chunks.clear()
+        self._seen = 0
+
     def _complete(self) -> None:
         if self._expected < 0 and not self._size:
             raise MalformedError("the call holds no message", reason="empty_call")
@@ -158,9 +175,11 @@ class ExportCall:
             if not found:
                 raise MalformedError("the message is compressed, and no grpc-encoding says how")
             encoding = found
-        chunks, self._stream.chunks = self._stream.chunks, []
-        chunks[0] = chunks[0][grpc.PREFIX_SIZE :]
-        message = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if self._whole is not None:
+            message, self._whole = self._whole.getvalue(), None
+        else:
+            message = self._stream.chunks[0][grpc.PREFIX_SIZE :]
+            self._stream.chunks.clear()
         self._taken = True
         body = Body(self._signal, message, encoding, False, self._admission, self._connection)
         self._desk.work.take(self._connection.loop, body, self._done)
@@ -184,6 +203,7 @@ class ExportCall:
 
     def _over(self) -> None:
         self._answered = True
+        self._whole = None
         self._stream.chunks.clear()
         self._admission.release()
         self._connection.finish(self._stream)
@@ -207,6 +227,7 @@ class ExportCall:
             return
         self._answered = True
         self._not_received()
+        self._whole = None
         self._stream.chunks.clear()
         self._admission.release()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import RetryableError, TelemetryError
 from collector.model.signal import Signal
+from collector.receivers.otlp.bodies import put_together
 from collector.receivers.otlp.http_routes import Routes
 from collector.receivers.otlp.waiting import UNREAD_BYTES
 from collector.receivers.otlp.work import Body, Work
@@ -189,7 +190,8 @@ class Export:
         Raises:
             RetryableError: it does not fit now.
         """
-        return self._admission.expect(received, max(received, self._request.length or 0), self._resume)
+        expected = put_together(max(received, self._request.length or 0))
+        return self._admission.expect(received, expected, self._resume)
 
     def received(self) -> None:
         """See `HttpCall`."""
@@ -210,7 +212,7 @@ class Export:
         try:
             if size > desk.size_max:
                 raise TooLargeError(desk.size_max)
-            if not self._admission.expect(size, size, self._resume):
+            if not self._admission.expect(size, put_together(size), self._resume):
                 return
         except TelemetryError as error:
             self._fail(error)

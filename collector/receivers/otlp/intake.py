@@ -11,7 +11,15 @@ from collector.model.errors import PermanentError, RetryableError, TelemetryErro
 from collector.model.signal import Signal
 from collector.pipeline.fanout import Handover, handing_over
 from collector.receivers.otlp.repeats import Repeats, Unfinished, fingerprint
-from collector.wire.scan import ScanLimits, Scanned, scan_in_order, scan_json, scan_protobuf
+from collector.wire.scan import (
+    Room,
+    ScanLimits,
+    Scanned,
+    anything,
+    scan_in_order,
+    scan_json,
+    scan_protobuf,
+)
 
 if TYPE_CHECKING:
     from collector.pipeline.component import Consumer, Settings
@@ -44,6 +52,7 @@ class Arrival:
     json: bool
     transport: str
     scanned: Scanned | None
+    room: Room = anything  # asked before a scan needs more than a few times the body: see `ScanLimits`
 
 
 class Pending:
@@ -235,9 +244,9 @@ class Intake:
     def _scan(self, arrival: Arrival) -> Scanned:
         scan = scan_json if arrival.json else scan_protobuf
         if len(arrival.body) <= _QUICK_BYTES:
-            return scan(arrival.signal, arrival.body, self._limits())
+            return scan(arrival.signal, arrival.body, self._limits(arrival.room))
         with self._scanning:
-            return scan(arrival.signal, arrival.body, self._limits())
+            return scan(arrival.signal, arrival.body, self._limits(arrival.room))
 
     def _finish(
         self, signal: Signal, transport: str, key: bytes | None, handover: Handover, scanned: Scanned
@@ -282,9 +291,12 @@ class Intake:
         if not failure.condition.is_retryable:
             meters.receiver_rejected_requests.labels(self._name, transport, reason).inc()
 
-    def _limits(self) -> ScanLimits:
+    def _limits(self, room: Room = anything) -> ScanLimits:
         return ScanLimits(
-            now_unix_nano=self._settings.clock.unix_nano(), past_ns=self._past_ns, future_ns=self._future_ns
+            now_unix_nano=self._settings.clock.unix_nano(),
+            past_ns=self._past_ns,
+            future_ns=self._future_ns,
+            room=room,
         )
 
     def _count(self, signal: Signal, transport: str, scanned: Scanned) -> None:

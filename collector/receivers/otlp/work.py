@@ -85,7 +85,7 @@ class Work:
         try:
             arrival = self._at_once(body)
         except Exception as error:  # noqa: BLE001  whoever answers judges
-            done(error)
+            done(_alone(error))
         else:
             if arrival is None:
                 self._in_worker(loop, body, done)
@@ -131,7 +131,7 @@ class Work:
             self._no_room(loop, body, done, error, arrival)
             return
         except Exception as error:  # noqa: BLE001  whoever answers judges
-            done(error)
+            done(_alone(error))
             return
         if learns:
             self._costs[body.signal].learn(len(arrival.body), time.thread_time() - began)
@@ -172,29 +172,34 @@ class Work:
             return
         if arrival is not None and error.has_room is not None:
             self._intake.given_up(arrival)
-        done(error)
+        done(_alone(error))
 
     # --- in threads -------------------------------------------------------------------------------------
 
     def _in_worker(
         self, loop: asyncio.AbstractEventLoop, body: Body, done: Done, known: Arrival | None = None
     ) -> None:
+        reservation = body.admission.reservation
+
         def work() -> None:
             arrival = known
             try:
                 if arrival is None:
-                    content = inflate_within(
-                        body.encoding, body.content, self._size_max, body.admission.reservation
-                    )
+                    content = inflate_within(body.encoding, body.content, self._size_max, reservation)
                     arrival = self._arrival(body, content, None)
-                pending = self._intake.enter(arrival)
+                held = reservation.size
+                arrival.room = lambda size: reservation.grow_to(held + size)
+                try:
+                    pending = self._intake.enter(arrival)
+                finally:
+                    reservation.shrink_to(held)
             except RetryableError as error:
                 if arrival is None:  # to inflate it again and again would cost more than a refusal
-                    _back(loop, done, error)
+                    _back(loop, done, _alone(error))
                 else:
                     _back(loop, partial(self._no_room, loop, body, done, error, arrival, in_worker=True))
             except Exception as error:  # noqa: BLE001  whoever answers judges
-                _back(loop, done, error)
+                _back(loop, done, _alone(error))
             else:
                 _back(loop, self._entered, loop, body, done, pending)
 
@@ -270,10 +275,17 @@ def _others_wait() -> RetryableError:
 def _outcome(pending: Pending) -> Taken | Exception:
     try:
         return pending.finish()
-    except TelemetryError as error:
-        return error
     except Exception as error:  # noqa: BLE001  whoever answers judges
-        return error
+        return _alone(error)
+
+
+def _alone(error: Exception) -> Exception:
+    """A refusal without the frames in which it was raised.
+
+    They hold the request and whoever waits for the answer, who holds the error: megabytes for each refusal, for as long
+    as the garbage collector does not come. A bug keeps them, for the log.
+    """
+    return error.with_traceback(None) if isinstance(error, TelemetryError) else error
 
 
 def _deliver(outcomes: list[tuple[Done, Taken | Exception]]) -> None:

@@ -45,7 +45,9 @@ def make_exporter(settings: Settings, config: DatabaseConfig, options: StoreOpti
     store = PostgresqlStore(
         config.connection_string.reveal(),
         # Seen in pg_stat_activity: which collector component a session belongs to.
-        dataclasses.replace(options, application_name=f"collector {name}"),
+        dataclasses.replace(
+            options, application_name=f"collector {name}", identities=settings.memory.identities
+        ),
         clock=settings.clock,
         on_pool=count_connections,
     )

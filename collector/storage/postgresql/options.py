@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from collector.model.signal import Signal
+from collector.pipeline.memory_plan import UNBOUNDED
 from collector.storage.tables import COST_ALLOCATIONS, COST_ORIGINS, Table
 
 DAY_S: Final = 86_400.0
@@ -46,6 +47,7 @@ class StoreOptions:
     write_timeout_s: float = 30.0
     synchronous_commit: str | None = None  # None: as the server is set up
     application_name: str = "collector"
+    identities: int = UNBOUNDED.identities  # rows of each dimension that are remembered as written, at least
 
     def interval_us(self, table: Table) -> int:
         """Time that one chunk or partition of `table` holds, in microseconds."""

@@ -94,7 +94,7 @@ class PostgresqlStore:
             on_open=self._forget,
             on_change=on_pool,
         )
-        self._dimensions = DimensionWriter()
+        self._dimensions = DimensionWriter(identities=self.options.identities)
         self._lock = threading.Lock()
         # What was found behind the connections; all of it is forgotten when one is opened.
         self._database: Database | None = None

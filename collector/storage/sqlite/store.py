@@ -17,6 +17,7 @@ from collector.model.clock import Clock, SystemClock
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.pipeline.component import CheckStep
+from collector.pipeline.memory_plan import UNBOUNDED
 from collector.storage.dimensions import DimensionWriter
 from collector.storage.positions import must_write
 from collector.storage.rows import Encoded, Key, Row
@@ -57,6 +58,7 @@ class SqliteStore:
     """See `Store`. With `path` None the store is in memory and its life is from `open` to `close`.
 
     `items_max` keeps at most so many items: the oldest go first. Only for memory, where nobody else writes.
+    `identities`: how many rows of each dimension are remembered as written, at least.
     """
 
     dialect: Final = "sqlite"
@@ -68,6 +70,7 @@ class SqliteStore:
         clock: Clock | None = None,
         busy_timeout_s: float = 5.0,
         items_max: int | None = None,
+        identities: int = UNBOUNDED.identities,
     ) -> None:
         self.path = path
         self._clock = clock or SystemClock()
@@ -77,7 +80,7 @@ class SqliteStore:
         self._writer: sqlite3.Connection | None = None
         self._inode: int | None = None
         self._ready = False  # whether the writer's connection has seen a usable schema
-        self._dimensions = DimensionWriter()
+        self._dimensions = DimensionWriter(identities=identities)
         self._evicted: Counter[Signal] = Counter()
         self._purposes: dict[str, threading.Lock] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -15,9 +15,11 @@ from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 from collector.pipeline.batching import BatchLimits
 from collector.pipeline.component import Batch, State
+from collector.pipeline.memory_plan import LargeRecords, delivery_bytes, memory_plan
 from collector.pipeline.queue import MemoryQueue
 from collector.pipeline.sender import Sender
 from collector.pipeline.sender_config import RetryConfig, SenderConfig, SendingQueueConfig
+from collector.wire.errors import TooMuchMemoryError
 from tests.support.components import (
     House,
     PositionedExporter,
@@ -81,12 +83,14 @@ def bench(
     limits: BatchLimits = NOW,
     retry: RetryConfig = STEADY,
     queue_type: Callable[[int, FakeClock], MemoryQueue] = MemoryQueue,
+    large: LargeRecords | None = None,
 ) -> Bench:
     clock = FakeClock()
     house = make_house("test", "exporter", clock=clock)
     queue = queue_type(1_000_000, clock)
     config = SenderConfig(retry_on_failure=retry)
-    return Bench(clock, house, queue, Sender(house.settings, exporter, Signal.LOGS, queue, config, limits))
+    sender = Sender(house.settings, exporter, Signal.LOGS, queue, config, limits, large=large)
+    return Bench(clock, house, queue, sender)
 
 
 def away(_batch: Batch) -> None:
@@ -748,6 +752,89 @@ def test_a_drain_can_be_made_shorter() -> None:
     table.sender.drain(1500.0)
     table.sender.drain(3000.0)
     assert table.sender._books.drain_until == 1500.0
+
+
+# --- memory
+
+
+SMALL = BatchLimits(items_min=1, interval_s=0.0, memory_max=delivery_bytes(2, 200))
+
+
+def test_a_batch_is_cut_by_what_it_takes_in_memory() -> None:
+    """Few items can be many bytes, and few bytes many objects."""
+    exporter = RecordingExporter()
+    table = bench(exporter, limits=BatchLimits(items_min=100, interval_s=0.0, memory_max=8 * 1024))
+    for _ in range(4):
+        table.sender.consume(logs("x" * 800))
+        table.sender.consume(logs(*"ab"))
+    table.turn_until_quiet()
+    assert table.queue.items == 0
+    assert len(exporter.batches) > 1
+    for batch in exporter.batches:
+        assert delivery_bytes(batch.items, batch.size) <= 8 * 1024
+
+
+def test_one_large_record_is_delivered_at_a_time() -> None:
+    """Two senders that share: the second waits, without having read it, and goes on when it is its turn."""
+    large, begun, go_on = LargeRecords(), threading.Event(), threading.Event()
+
+    def slow(_batch: Batch) -> None:
+        begun.set()
+        assert go_on.wait(20)
+
+    first, second = bench(RecordingExporter(slow), limits=SMALL, large=large), PositionedExporter()
+    other = bench(second, limits=SMALL, large=large)
+    first.sender.consume(logs("x" * 900))
+    other.sender.consume(logs("y" * 900))
+    thread = threading.Thread(target=first.turn_until_quiet)
+    thread.start()
+    assert begun.wait(20)
+    wait_s = other.turn_until_quiet()
+    assert wait_s is not None
+    assert 0 < wait_s < 1
+    assert not second.attempts
+    go_on.set()
+    thread.join(20)
+    assert other.turn_until_quiet() == 60.0
+    assert second.delivered() == ["y" * 900]
+
+
+def test_a_large_record_that_cannot_be_sent_holds_up_no_other() -> None:
+    """Between two attempts it is in its queue, and its turn is somebody else's."""
+    large = LargeRecords()
+    exporter, other = PositionedExporter(away), RecordingExporter()
+    first, second = bench(exporter, limits=SMALL, large=large), bench(other, limits=SMALL, large=large)
+    first.sender.consume(logs("x" * 900))
+    second.sender.consume(logs("y" * 900))
+    first.turn_until_quiet()
+    second.turn_until_quiet()
+    assert other.delivered() == ["y" * 900]
+    exporter.behaviour = lambda batch: None
+    first.clock.advance(60.0)
+    first.turn_until_quiet()
+    assert exporter.delivered() == ["x" * 900]
+    assert first.counts() == {"enqueued": 1, "sent": 1}
+
+
+def test_a_large_record_is_not_read_ahead() -> None:
+    """It is not its turn yet."""
+    exporter = PreparingExporter()
+    table = bench(exporter, limits=SMALL)
+    table.sender.consume(logs("a"))
+    table.sender.consume(logs("x" * 900))
+    table.sender.consume(logs("b"))
+    table.turn_until_quiet()
+    assert exporter.calls == [("export", 0, 1), ("export", 1, 2), ("export", 2, 3)]
+
+
+def test_what_could_never_be_stored_is_not_taken() -> None:
+    """Or it would wait in the queue for ever, and all behind it."""
+    table = bench(RecordingExporter())
+    memory = memory_plan(1 << 20)
+    table.sender._settings = replace(table.house.settings, memory=memory)
+    with pytest.raises(TooMuchMemoryError, match="smaller batches"):
+        table.sender.consume(Telemetry(Signal.LOGS, bytes(100), memory.largest // 1000 + 1))
+    assert table.queue.size == 0
 
 
 # --- the books ---------------------------------------------------------------------------------------------

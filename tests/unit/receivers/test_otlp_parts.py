@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
+import zstandard
 
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
@@ -14,7 +15,7 @@ from collector.pipeline.admission import ByteBudget
 from collector.receivers.otlp.bodies import inflate_within, inflated_at_once
 from collector.receivers.otlp.http_routes import Routes
 from collector.receivers.otlp.repeats import Repeats, fingerprint
-from collector.wire.errors import MalformedError, TooLargeError
+from collector.wire.errors import MalformedError, TooLargeError, TooMuchMemoryError
 from tests.support.fake_clock import FakeClock
 
 PATHS = {signal: signal.http_path for signal in Signal}
@@ -107,17 +108,40 @@ def test_inflate_within_reserves_what_comes_out() -> None:
 
 def test_inflate_within_refuses_for_now_when_the_budget_is_used_up() -> None:
     """A small body that becomes a large one is stopped on the way."""
-    budget = ByteBudget(500_000)
-    budget.reserve(1000)
+    budget = ByteBudget(2_000_000)
+    budget.reserve(1_500_000)
     with budget.reservation() as reservation, pytest.raises(RetryableError):
         inflate_within("gzip", gzip.compress(b"x" * 1_000_000), 64_000_000, reservation)
-    assert budget.used == 1000
+    assert budget.used == 1_500_000
 
 
-def test_inflate_within_admits_a_body_larger_than_the_budget_when_it_is_alone() -> None:
-    """Or it could never be taken."""
-    with ByteBudget(1000).reservation() as reservation:
-        assert len(inflate_within("gzip", gzip.compress(b"x" * 90_000), 100_000, reservation)) == 90_000
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+def test_inflate_within_refuses_for_ever_what_never_has_room(encoding: str) -> None:
+    """Or the client would come back without end."""
+    codecs: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        "zstd": zstandard.compress,
+    }
+    compress = codecs[encoding]
+    budget = ByteBudget(5_000_000)
+    with budget.reservation() as reservation, pytest.raises(TooMuchMemoryError, match="in_flight_size_max"):
+        inflate_within(encoding, compress(b"x" * 9_000_000), 64_000_000, reservation)
+    assert budget.used == 0
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 64 * 1024, 64 * 1024 + 1])
+@pytest.mark.parametrize("less", [0, 5, 64 * 1024, 70_000])
+def test_a_reservation_gives_back_a_part(size: int, less: int) -> None:
+    """Small requests and large ones are counted apart: what changes sides is counted once."""
+    budget = ByteBudget(10_000_000)
+    with budget.reservation() as reservation:
+        reservation.grow_to(size)
+        reservation.shrink_to(less)
+        assert budget.used == reservation.size == min(size, less)
+        reservation.grow_to(200_000)
+        assert budget.used == 200_000
+    assert budget.used == 0
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", ""])

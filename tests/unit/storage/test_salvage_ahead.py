@@ -48,7 +48,7 @@ def test_salvage_takes_nothing_from_the_batch_made_ahead(
 ) -> None:
     """Everything but the bad item is stored once, with its dimensions, whichever batch brings them first."""
     watched = _Watched(payload_encoder(Signal.METRICS))
-    monkeypatch.setattr("collector.storage.exporter.payload_encoder", lambda _signal: watched)
+    monkeypatch.setattr("collector.storage.exporter.payload_encoder", lambda _signal, _memory: watched)
     house = make_house("test", "exporter", clock=FakeClock(unix_nano=NOW_UNIX_NANO))
     path = tmp_path / "telemetry.db"
     exporter = StoreExporter(
