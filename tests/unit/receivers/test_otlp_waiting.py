@@ -202,7 +202,7 @@ def test_those_who_wait_are_bounded_in_number_and_bytes(bench: Bench, size: int,
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.just("come"), st.integers(1, LIMIT + 1000)),
+            st.tuples(st.just("come"), st.integers(1, LIMIT)),
             st.tuples(st.just("release"), st.integers(0, 50)),
             st.tuples(st.just("sleep"), st.sampled_from([0.005, 0.02, 0.2])),
         ),
