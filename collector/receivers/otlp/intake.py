@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 _FAILURE_WINDOW_S: Final = 600.0
 _KEY_SIZE: Final = 12  # of a fingerprint, as queues keep it
 # What is scanned without waiting for another scan to end, also by the event loop.
-_QUICK_BYTES: Final = 2048
+_QUICK_BYTES: Final = 16 * 1024
+# Larger ones are scanned before they are looked for among those that came before: nearly all of a fingerprint's cost is
+# in the bytes, and what is no request at all, as most bombs, is known by the first of them.
+_LARGE_BYTES: Final = 1024 * 1024
 
 TRANSPORTS: Final = ("grpc", "http")
 
@@ -182,6 +186,8 @@ class Intake:
         """
         if self._accepted is None:
             return self._put(arrival, None)[0]
+        if arrival.scanned is None and not arrival.json and len(arrival.body) > _LARGE_BYTES:
+            arrival.scanned = self._scan(arrival)
         key, mine = fingerprint(arrival.signal, arrival.body), First()
         first = self._unfinished.claim(key, mine)
         if first is not mine:
@@ -243,10 +249,14 @@ class Intake:
 
     def _scan(self, arrival: Arrival) -> Scanned:
         scan = scan_json if arrival.json else scan_protobuf
-        if len(arrival.body) <= _QUICK_BYTES:
-            return scan(arrival.signal, arrival.body, self._limits(arrival.room))
-        with self._scanning:
-            return scan(arrival.signal, arrival.body, self._limits(arrival.room))
+        alone = self._scanning if len(arrival.body) > _QUICK_BYTES else nullcontext()
+        try:
+            with alone:
+                return scan(arrival.signal, arrival.body, self._limits(arrival.room))
+        except TelemetryError:
+            raise
+        except Exception as error:  # our bug must not become the client's loss
+            raise self._failed(arrival.signal, arrival.body, error) from error
 
     def _finish(
         self, signal: Signal, transport: str, key: bytes | None, handover: Handover, scanned: Scanned
