@@ -331,12 +331,17 @@ def test_a_schema_without_costs_takes_telemetry_and_makes_costs_wait(
     lasting_store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sidecars roll one by one: the new program on the tables of the version before, then migrated."""
-    for dialect in (sqlite_schema, postgresql_schema):
-        before = dialect.known()[:-1]
-        monkeypatch.setattr(dialect, "known", lambda before=before: before)
+    dialects = {dialect: dialect.known() for dialect in (sqlite_schema, postgresql_schema)}
+
+    def program(*, costs: bool) -> None:
+        for dialect, every in dialects.items():
+            at = [migration.name for migration in every].index("costs")
+            monkeypatch.setattr(dialect, "known", lambda known=every[: at + costs]: known)
+
+    program(costs=False)
     with closing(open_store(lasting_store_url)) as old:
         old.migrate()
-    monkeypatch.undo()
+    program(costs=True)
 
     with closing(open_store(lasting_store_url)) as store:
         assert store.schema_status().usable
