@@ -18,7 +18,10 @@ _PROCESS_BYTES: Final = 76 * _MIB
 # Where less than the process itself needs is to be had, at least this share of it is planned with.
 _SHARE_MIN: Final = 8
 
-_REQUESTS_MAX: Final = 128 * _MIB
+# Requests have two fifths of a small process, which is enough for many of the usual size; and an eighth of a large one: one
+# of the size that OTLP recommends to take (64 MiB) may need a dozen times as much when it has to be parsed.
+_REQUESTS_SMALL: Final = 128 * _MIB
+_REQUESTS_MAX: Final = 1024 * _MIB
 _QUEUES_MAX: Final = 1024 * _MIB
 _DELIVERY_MAX: Final = 2048 * _MIB  # for each sender: more than any batch of 32 MiB takes
 # Below it, a sender has no second batch encoded while the first is written.
@@ -66,7 +69,7 @@ def memory_plan(available: int | None, requests: int | None = None) -> MemoryPla
     if available is None:
         available = 1 << 40
     room = max(available - _PROCESS_BYTES, available // _SHARE_MIN)
-    planned = min(_REQUESTS_MAX, room * 2 // 5)
+    planned = max(min(_REQUESTS_SMALL, room * 2 // 5), min(_REQUESTS_MAX, room // 8))
     rest = room - planned
     return MemoryPlan(
         requests=requests or planned,

@@ -135,7 +135,7 @@ class ServiceConfig:
         None,
         doc="Memory of requests between arrival and answer, in all receivers together; more are refused, retryable, "
         "and what could never fit for ever. Left out: a share of the memory that the process may have (its control "
-        "group's limit, less what it needs itself), at most 128MiB.",
+        "group's limit, less what it needs itself), at most 1GiB.",
         minimum=1024,
     )
 

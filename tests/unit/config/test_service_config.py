@@ -234,11 +234,11 @@ def test_the_whole_configuration_is_printed_in_the_shape_of_the_file() -> None:
 
 
 def test_the_bound_on_requests_in_work_follows_the_memory_there_is() -> None:
-    """A share of the control group's limit, at most 128 MiB; what the file says goes before."""
+    """A share of the control group's limit, at most 1 GiB; what the file says goes before."""
     mib = 1024 * 1024
     assert 40 * mib < ServiceConfig().memory(192 * mib).requests < 56 * mib
-    assert ServiceConfig().memory(64 * 1024 * mib).requests == 128 * mib
-    assert ServiceConfig().memory(None).requests == 128 * mib
+    assert ServiceConfig().memory(64 * 1024 * mib).requests == 1024 * mib
+    assert ServiceConfig().memory(None).requests == 1024 * mib
     assert ServiceConfig(in_flight_size_max=ByteSize(mib)).memory(192 * mib).requests == mib
 
 
