@@ -9,7 +9,7 @@ from typing import Final
 
 from collector.accounting.policy_book import Analysis, StoredPolicy
 from collector.cost.amount import ZERO, add
-from collector.cost.policy.evaluate import Costs, evaluate
+from collector.cost.policy.evaluate import Costs, evaluate, overall
 from collector.cost.policy.period import period_before, policy_period
 from collector.cost.policy.policy import Policy, PolicyError, Status, Value
 from collector.model.clock import Clock
@@ -41,7 +41,7 @@ class Outcome:
     @property
     def status(self) -> Status:
         """The worst that one of them says."""
-        return max((one.status for one in self.analyses), key=lambda status: status.rank, default=Status.PASS)
+        return overall(one.status for one in self.analyses)
 
 
 class PolicyEvaluator:

@@ -9,7 +9,7 @@ from typing import Any
 
 from collector.accounting.policies import Outcome
 from collector.accounting.policy_book import Analysis, StoredPolicy
-from collector.cost.policy.policy import Status, Threshold
+from collector.cost.policy.policy import Status
 from collector.query.when import iso
 
 
@@ -32,12 +32,6 @@ def policy_form(stored: StoredPolicy) -> dict[str, Any]:
         "created_at": iso(stored.created_unix_nano),
         "updated_at": iso(stored.updated_unix_nano),
     }
-
-
-def threshold_form(threshold: Threshold) -> dict[str, Any]:
-    """A threshold, as a policy may have it."""
-    by = {"share": threshold.share} if threshold.share is not None else {"amount": threshold.amount}
-    return {**by, "severity": threshold.severity, **({"forecast": True} if threshold.forecast else {})}
 
 
 def analysis_form(analysis: Analysis) -> dict[str, Any]:

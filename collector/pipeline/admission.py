@@ -58,11 +58,15 @@ class ByteBudget:
         if held + size > self.limit:
             raise TooMuchMemoryError(held + size, self.limit)
         if not self.has_room(size, held):
-            raise RetryableError(
-                f"{self.used} of {self.limit} bytes are in work; {size} more do not fit now",
-                reason="in_flight_bytes",
-                has_room=lambda: self.has_room(size, held),
-            )
+            raise self.short(size, held)
+
+    def short(self, size: int, held: int = 0) -> RetryableError:
+        """What `reserve` raises when there is no room."""
+        return RetryableError(
+            f"{self.used} of {self.limit} bytes are in work; {size} more do not fit now",
+            reason="in_flight_bytes",
+            has_room=lambda: self.has_room(size, held),
+        )
 
     def has_room(self, size: int, held: int = 0) -> bool:
         """Whether `reserve` would reserve."""
@@ -150,12 +154,8 @@ class Reservation:
             self.grow_to(min(size, received * _AHEAD))
 
     def short(self, size: int) -> RetryableError:
-        """What `expect` raises; `has_room` asks for `size` bytes in all, whatever is held by then."""
-        return RetryableError(
-            f"{self._budget.used} of {self._budget.limit} bytes are in work; {size - self.size} more do not fit now",
-            reason="in_flight_bytes",
-            has_room=lambda: self._budget.has_room(size - self.size, held=self.size),
-        )
+        """What `expect` raises for a request of `size` bytes when there is no room."""
+        return self._budget.short(size - self.size, held=self.size)
 
     def release(self) -> None:
         """Give everything back. Safe twice."""

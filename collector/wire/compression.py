@@ -9,11 +9,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO
 from typing import Final, Protocol
 
 from collector.model.errors import PermanentError
 from collector.wire.errors import MalformedError, TooLargeError
+from collector.wire.gather import Gathered, Room, anything
 
 # RFC 8878, 3.1.1.1.2: decoders should support at least 8 MiB; more is what a hostile frame asks for.
 _ZSTD_WINDOW_MAX: Final = 8 * 1024 * 1024
@@ -59,14 +59,7 @@ class Inflater(Protocol):
         ...
 
 
-Room = Callable[[int], None]
-
-
-def _anything(_size: int) -> None:
-    """As much as there is."""
-
-
-def inflater(encoding: str, size_max: int, room: Room = _anything) -> Inflater:
+def inflater(encoding: str, size_max: int, room: Room = anything) -> Inflater:
     """Return an inflater for a Content-Encoding ("" is identity); neither side of it may exceed `size_max` bytes.
 
     `room` is called with the bytes of memory that what has come out so far takes, after each step, of at most
@@ -124,9 +117,7 @@ class _Inflater:
         self._members = 0
         self._fed = 0
         self._size = 0
-        self._first = b""
-        # Grows where it is, and gives what is in it away without a copy: pieces joined would be there twice.
-        self._whole: BytesIO | None = None
+        self._output = Gathered()
 
     def feed(self, data: bytes) -> None:
         """See `Inflater`."""
@@ -160,24 +151,15 @@ class _Inflater:
         """See `Inflater`."""
         if self._member is not None:
             raise MalformedError("the compressed body is truncated")
-        return self._first if self._whole is None else self._whole.getvalue()
+        return self._output.take()
 
     def _take(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._size_max:
             raise TooLargeError(self._size_max)
-        if not piece:
-            return
-        self._room(self._size)
-        if self._whole is not None:
-            self._whole.write(piece)
-        elif not self._first:
-            self._first = piece
-        else:
-            self._whole = BytesIO()
-            self._whole.write(self._first)
-            self._whole.write(piece)
-            self._first = b""
+        if piece:
+            self._room(self._size)
+            self._output.add(piece)
 
 
 class _ZlibMember:

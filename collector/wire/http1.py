@@ -10,11 +10,12 @@ from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from io import BytesIO
 from typing import Final
 from urllib.parse import unquote
 
 import httptools
+
+from collector.wire.gather import Gathered
 
 # 64 KiB is what most servers allow for a whole header. The same for what surrounds a chunk, and for trailers.
 HEAD_BYTES_MAX: Final = 64 * 1024
@@ -38,9 +39,7 @@ class Request:
     """One request. The header is there; the body arrives."""
 
     __slots__ = (
-        "_first",
-        "_wanted",
-        "_whole",
+        "_body",
         "complete",
         "expects_continue",
         "headers",
@@ -63,37 +62,22 @@ class Request:
         self.complete = False
         self.keeps_alive = True  # the client may send another one after it
         self.expects_continue = False  # it waits for a word before it sends the body
-        self._wanted = True
-        self._first = b""
-        # Grows where it is, and gives what is in it away without a copy: pieces joined would be there twice.
-        self._whole: BytesIO | None = None
+        self._body: Gathered | None = Gathered()
 
     def add(self, piece: bytes) -> None:
         """Take more of the body."""
         self.size += len(piece)
-        if not self._wanted:
-            return
-        if self._whole is not None:
-            self._whole.write(piece)
-        elif not self._first:
-            self._first = piece
-        else:
-            self._whole = BytesIO()
-            self._whole.write(self._first)
-            self._whole.write(piece)
-            self._first = b""
+        if self._body is not None:
+            self._body.add(piece)
 
     def take_body(self) -> bytes:
         """The body, once: it is not kept."""
-        body = self._first if self._whole is None else self._whole.getvalue()
-        self.drop_body()
-        return body
+        body, self._body = self._body, None
+        return b"" if body is None else body.take()
 
     def drop_body(self) -> None:
         """Nobody wants it: forget what is there, and what comes."""
-        self._wanted = False
-        self._first = b""
-        self._whole = None
+        self._body = None
 
 
 class _StopError(Exception):

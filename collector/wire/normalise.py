@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from collector.model.signal import Signal
+from collector.wire.gather import Room, anything
 from collector.wire.rules import Normalisation, Rejection
 
 if TYPE_CHECKING:
@@ -30,13 +30,6 @@ _SCALE_MAX: Final = 52
 _INT32_MAX: Final = 2**31 - 1
 # Stores keep a time in 63 bits: up to the year 2262.
 _TIME_MAX: Final = 2**63 - 1
-
-
-Room = Callable[[int], None]
-
-
-def anything(_size: int) -> None:
-    """As much memory as there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from collector.model.signal import OPENTELEMETRY, Signal
 from collector.model.telemetry import Telemetry
 from collector.version import native
 from collector.wire.errors import MalformedError
-from collector.wire.normalise import Normaliser, Room, ScanLimits, anything
+from collector.wire.normalise import Normaliser, ScanLimits
 from collector.wire.repair import MESSAGE_DEPTH_MAX, repair
 from collector.wire.rules import Normalisation, error_message
 from collector.wire.width import (
@@ -36,10 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MalformedError",
-    "Room",
     "ScanLimits",
     "Scanned",
-    "anything",
     "scan_in_order",
     "scan_json",
     "scan_protobuf",

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from collector.cli.cost.group import command
 from collector.cost.amount import total
-from collector.cost.opencost.answer import allocation_json, answer
+from collector.cost.opencost.answer import answer
 from collector.cost.opencost.query import AllocationQuery, parse_query
 from collector.cost.opencost.window import QueryError
 from collector.cost.protobuf import encode_request
@@ -23,6 +23,7 @@ from collector.query.reader import Reader
 from collector.storage.store import Store, open_store
 from tests.support.cost_samples import HOUR, NOW_UNIX_NANO, hours, ledger
 from tests.support.fake_clock import FakeClock
+from tests.support.opencost import allocation_json
 from tests.support.stores import put
 
 DAYS = 24 * HOUR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
@@ -11,11 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from collector.cost.amount import ZERO, amount_text
-from collector.cost.opencost.allocated import allocated
 from collector.cost.opencost.allocation import Allocation, AllocationSets
 from collector.cost.opencost.query import AllocationQuery
 from collector.cost.opencost.resources import RESOURCES
-from collector.cost.record import CostAttributionRecord, Period
+from collector.cost.record import Period
 
 _SECOND_NS: Final = 1_000_000_000
 _FIVE_PLACES: Final = Decimal("0.00001")  # OpenCost's answers have five decimals
@@ -27,18 +26,6 @@ _SUMMARY: Final = (
     "ramByteRequestAverage", "ramByteUsageAverage", "ramCost", "ramCostIdle", "sharedCost", "externalCost",
     "totalEfficiency", "totalCost",
 )  # fmt: skip
-
-
-def allocation_json(records: Iterable[CostAttributionRecord], query: AllocationQuery) -> bytes:
-    """The answer to a query over the records of its window.
-
-    Raises:
-        QueryError: the records have several currencies and the query names none; too many sets.
-    """
-    sets = AllocationSets(query)
-    for one in allocated(records, query.basis):
-        sets.add(one)
-    return b"".join(answer(sets, query))
 
 
 def answer(sets: AllocationSets, query: AllocationQuery) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ says when the budget applies, unless `compat: finopsguard` asks for the old mean
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -111,9 +111,8 @@ def evaluate(policy: Policy, costs: Costs, context: Mapping[str, Value] | None =
     )
 
 
-def overall(evaluations: Sequence[Evaluation]) -> Status:
+def overall(statuses: Iterable[Status]) -> Status:
     """Return the worst of them; pass if there is none."""
-    statuses = (evaluation.status for evaluation in evaluations)
     return max(statuses, key=lambda status: status.rank, default=Status.PASS)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.wire.compression import inflater, working_memory
 from collector.wire.errors import TooLargeError
+from collector.wire.gather import gathered_memory
 
 if TYPE_CHECKING:
     from collector.pipeline.admission import Reservation
@@ -14,13 +15,6 @@ if TYPE_CHECKING:
 _PIECE_BYTES: Final = 16 * 1024
 # Codings that can be told to stop.
 _STOPPABLE: Final = frozenset({"gzip", "deflate", "zlib"})
-# What grows piece by piece is that much larger than what is in it (CPython, Modules/_io/bytesio.c, resize_buffer).
-_SLACK: Final = 8
-
-
-def put_together(size: int) -> int:
-    """What a body of `size` bytes takes that comes in pieces."""
-    return size + size // _SLACK
 
 
 def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reservation) -> bytes:
@@ -39,7 +33,7 @@ def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reser
         return body
     covered = len(body) + working_memory(encoding, body)
     reservation.grow_to(covered)
-    inflated = inflater(encoding, size_max, lambda size: reservation.grow_to(covered + put_together(size)))
+    inflated = inflater(encoding, size_max, lambda size: reservation.grow_to(covered + gathered_memory(size)))
     for start in range(0, len(body), _PIECE_BYTES):
         inflated.feed(body[start : start + _PIECE_BYTES])
     whole = inflated.finish()

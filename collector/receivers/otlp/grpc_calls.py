@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import TelemetryError
 from collector.model.signal import Signal
-from collector.receivers.otlp.bodies import put_together
 from collector.receivers.otlp.work import Body, Work
 from collector.wire import grpc
 from collector.wire.compression import UnsupportedEncodingError
 from collector.wire.errors import MalformedError, TooLargeError
+from collector.wire.gather import Gathered, gathered_memory
 from collector.wire.grpc import CallHead
 from collector.wire.reply import Encoding, export_reply, grpc_trailers
 from collector.wire.status import Condition, Failure, GrpcCode, failure, failure_of
@@ -102,7 +101,7 @@ class ExportCall:
         self._size = 0  # bytes, with the prefix
         self._expected = -1  # the same once it is known
         self._compressed = False
-        self._whole: BytesIO | None = None  # the message, once it is in more than one chunk
+        self._whole: Gathered | None = None  # the message, once it is in more than one chunk
         self._taken = False  # work on it has begun
         self._answered = False
         self.timeout_s = _NEVER if head.timeout_s is None else head.timeout_s
@@ -119,7 +118,7 @@ class ExportCall:
             self._seen = len(chunks)
             if self._expected < 0 and self._size >= grpc.PREFIX_SIZE:
                 self._read_prefix()
-            expected = put_together(max(self._size, self._expected))
+            expected = gathered_memory(max(self._size, self._expected))
             if not self._admission.expect(self._size, expected, self._resume):
                 return  # its window stays shut meanwhile
             if self._expected >= 0 and self._size > self._expected:
@@ -155,10 +154,10 @@ class ExportCall:
     def _gather(self) -> None:
         chunks = self._stream.chunks
         if self._whole is None:
-            self._whole = BytesIO()
+            self._whole = Gathered()
             chunks[0] = chunks[0][grpc.PREFIX_SIZE :]
         for chunk in chunks:
-            self._whole.write(chunk)
+            self._whole.add(chunk)
         chunks.clear()
         self._seen = 0
 
@@ -176,7 +175,7 @@ class ExportCall:
                 raise MalformedError("the message is compressed, and no grpc-encoding says how")
             encoding = found
         if self._whole is not None:
-            message, self._whole = self._whole.getvalue(), None
+            message, self._whole = self._whole.take(), None
         else:
             message = self._stream.chunks[0][grpc.PREFIX_SIZE :]
             self._stream.chunks.clear()

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import RetryableError, TelemetryError
 from collector.model.signal import Signal
-from collector.receivers.otlp.bodies import put_together
 from collector.receivers.otlp.http_routes import Routes
 from collector.receivers.otlp.waiting import UNREAD_BYTES
 from collector.receivers.otlp.work import Body, Work
 from collector.wire.compression import UnsupportedEncodingError
 from collector.wire.errors import TooLargeError
+from collector.wire.gather import gathered_memory
 from collector.wire.http1 import Request, header_lines
 from collector.wire.reply import (
     Encoding,
@@ -190,7 +190,7 @@ class Export:
         Raises:
             RetryableError: it does not fit now.
         """
-        expected = put_together(max(received, self._request.length or 0))
+        expected = gathered_memory(max(received, self._request.length or 0))
         return self._admission.expect(received, expected, self._resume)
 
     def received(self) -> None:
@@ -212,7 +212,7 @@ class Export:
         try:
             if size > desk.size_max:
                 raise TooLargeError(desk.size_max)
-            if not self._admission.expect(size, put_together(size), self._resume):
+            if not self._admission.expect(size, gathered_memory(size), self._resume):
                 return
         except TelemetryError as error:
             self._fail(error)

@@ -12,15 +12,8 @@ from collector.model.errors import PermanentError, RetryableError, TelemetryErro
 from collector.model.signal import Signal
 from collector.pipeline.fanout import Handover, handing_over
 from collector.receivers.otlp.repeats import Repeats, Unfinished, fingerprint
-from collector.wire.scan import (
-    Room,
-    ScanLimits,
-    Scanned,
-    anything,
-    scan_in_order,
-    scan_json,
-    scan_protobuf,
-)
+from collector.wire.gather import Room, anything
+from collector.wire.scan import ScanLimits, Scanned, scan_in_order, scan_json, scan_protobuf
 
 if TYPE_CHECKING:
     from collector.pipeline.component import Consumer, Settings

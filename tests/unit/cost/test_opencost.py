@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from collector.cost.amount import total
-from collector.cost.opencost.answer import allocation_json
 from collector.cost.opencost.query import AllocationQuery, parse_query
 from collector.cost.opencost.window import QueryError, calendar_steps, parse_window, steps
 from collector.cost.record import CostAttributionRecord, Level, Period, Subject, SubjectKind
 from tests.support.ledger import HOUR, IDLE, NODE, PODS, SECOND, costs, ledger, node, origin, part
+from tests.support.opencost import allocation_json
 
 NOW = int(datetime(2026, 9, 16, 13, 45, 30, tzinfo=UTC).timestamp()) * SECOND  # a Wednesday
 DAY = 86_400 * SECOND
