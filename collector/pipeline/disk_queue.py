@@ -54,6 +54,7 @@ class DiskQueue:
     """See `SendingQueue`. Nothing is touched before `open`.
 
     `sync_release`: a released position has to survive a power failure, because the destination does not remember it.
+    `tail_size`: bytes of the newest records that are kept in memory as well, for a sender that keeps up.
     """
 
     durable = True
@@ -67,12 +68,14 @@ class DiskQueue:
         *,
         overflow: Overflow = "refuse",
         sync_release: bool = True,
+        tail_size: int = 0,
     ) -> None:
         self._directory = QueueDirectory(storage.directory / name)
         self._log = SegmentLog(
             self._directory,
             segment_size=min(storage.segment_size, max(_SEGMENT_SIZE_MIN, capacity // _SEGMENT_SHARE)),
             fsync=storage.fsync,
+            tail_size=tail_size,
             lost=self._tell,
         )
         self._capacity = capacity
@@ -337,6 +340,14 @@ class DiskQueue:
 
     def next_size(self, after: int, /) -> tuple[int, int]:
         """See `SendingQueue`."""
+        with self._state:
+            if self._log.tail.has_all_behind(after):
+                for one in self._log.tail.behind(after):
+                    if one.sequence > self._log.durable_upto:
+                        break
+                    if not self._is_dropped(one.sequence):
+                        return one.data.items, one.data.size
+                return 0, 0
         with self._consuming:
             for segment in self._reader.seek(after, self._log.segments):
                 self._examine(segment)

@@ -23,6 +23,7 @@ _SHARE_MIN: Final = 8
 _REQUESTS_SMALL: Final = 128 * _MIB
 _REQUESTS_MAX: Final = 1024 * _MIB
 _QUEUES_MAX: Final = 1024 * _MIB
+_TAIL_MAX: Final = 16 * _MIB  # for each sender
 _DELIVERY_MAX: Final = 2048 * _MIB  # for each sender: more than any batch of 32 MiB takes
 # Below it, a sender has no second batch encoded while the first is written.
 _AHEAD_MIN: Final = 12 * _MIB
@@ -49,6 +50,7 @@ class MemoryPlan:
     requests: int  # between arrival and answer: what `ByteBudget` gives out
     queues: int  # all queues that are in memory
     batches: int  # of all senders, each of which has an equal share
+    tails: int  # of all queues on disk: what they keep in memory of what came last
     largest: int  # what one record may take in delivery; only one that exceeds its sender's share is at work at a time
     identities: int  # resources, scopes or series that an exporter remembers, of each signal
     keys: int  # attributes by which an encoder knows them again
@@ -58,6 +60,10 @@ class MemoryPlan:
         """What one batch may hold, in `delivery_bytes`, where so many senders share."""
         share = min(_DELIVERY_MAX, self.batches // max(1, senders))
         return share // 2 if self.ahead(senders) else share
+
+    def tail(self, senders: int) -> int:
+        """What a queue on disk may keep in memory, in bytes, where so many senders share."""
+        return min(_TAIL_MAX, self.tails // max(1, senders))
 
     def ahead(self, senders: int) -> bool:
         """Whether senders may have the next batch made ready while they deliver one."""
@@ -75,7 +81,8 @@ def memory_plan(available: int | None, requests: int | None = None) -> MemoryPla
         requests=requests or planned,
         queues=min(_QUEUES_MAX, rest // 3),
         batches=rest // 2,
-        largest=rest // 2,
+        tails=rest // 16,
+        largest=rest // 2 - rest // 16,
         identities=min(_IDENTITIES_MAX, room // 8 // _IDENTITY_BYTES),
         keys=min(_KEYS_MAX, room // 16),
         spare=min(_SPARE_MAX, rest // 64),

@@ -50,13 +50,19 @@ class SegmentLog:
     """Thread-safe: `state` guards all of it, and nobody waits for the disk's sync while holding it."""
 
     def __init__(
-        self, directory: QueueDirectory, *, segment_size: int, fsync: bool, lost: Callable[[Loss], None]
+        self,
+        directory: QueueDirectory,
+        *,
+        segment_size: int,
+        fsync: bool,
+        tail_size: int,
+        lost: Callable[[Loss], None],
     ) -> None:
         self.state = threading.Condition(threading.RLock())
         self.segments: list[
             Segment
         ] = []  # replaced when some are deleted, so that it can be read without `state`
-        self.tail = Tail()
+        self.tail = Tail(tail_size)
         self.last = 0
         self.durable_upto = 0
         self.items = 0  # in records that are neither released nor dropped nor lost

@@ -16,7 +16,6 @@ from collector.model.telemetry import Telemetry
 if TYPE_CHECKING:
     from collector.pipeline.queue_segment import Segment
 
-_BYTES_MAX: Final = 16 * 1024 * 1024
 _RECORDS_MAX: Final = 8192
 
 
@@ -31,9 +30,15 @@ class Appended:
 
 
 class Tail:
-    """All records from some number on, up to the last. Whoever uses it holds the log's `state`."""
+    """All records from some number on, up to the last. Whoever uses it holds the log's `state`.
 
-    def __init__(self, records_max: int = _RECORDS_MAX) -> None:
+    Args:
+        bytes_max: What is kept at most, in bytes of payload; 0: nothing.
+        records_max: The same in records.
+    """
+
+    def __init__(self, bytes_max: int, records_max: int = _RECORDS_MAX) -> None:
+        self._bytes_max = bytes_max
         self._records_max = records_max
         self._records: deque[Appended] = deque()
         self._size = 0
@@ -42,7 +47,7 @@ class Tail:
         """It was appended. The oldest are left out when they are too many."""
         self._records.append(record)
         self._size += record.data.size
-        while self._size > _BYTES_MAX or len(self._records) > self._records_max:
+        while self._size > self._bytes_max or len(self._records) > self._records_max:
             self._forget_oldest()
 
     def _forget_oldest(self) -> Appended:

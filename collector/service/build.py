@@ -124,7 +124,14 @@ class _Builder:
         status = self._house.status(exporter_id, "exporter", scope=signal.value)
         settings = self._house.settings(exporter_id, status)
         queue = _queue(
-            storage, options.sending_queue, exporter_id, signal, exporter, self._house, self._queue_max
+            storage,
+            options.sending_queue,
+            exporter_id,
+            signal,
+            exporter,
+            self._house,
+            memory_max=self._queue_max,
+            tail_size=self._house.memory.tail(self._senders),
         )
         refusals = _refusals(storage, options.sending_queue, exporter_id, signal, self._house)
         sender = Sender(
@@ -210,7 +217,9 @@ def _queue(
     signal: Signal,
     exporter: Exporter,
     house: House,
+    *,
     memory_max: int,
+    tail_size: int,
 ) -> SendingQueue:
     if storage is None:
         return MemoryQueue(
@@ -225,4 +234,5 @@ def _queue(
         house.clock,
         overflow=options.overflow,
         sync_release=not isinstance(exporter, TransactionalExporter),
+        tail_size=tail_size,
     )

@@ -123,7 +123,7 @@ class Lives(RuleBasedStateMachine):
         self.house: House = make_house(
             "test", "exporter", clock=self.clock, spawn=lambda name, body: threading.Thread(target=body)
         )
-        self.queue = DiskQueue(storage, "q", 1 << 20, self.clock)
+        self.queue = DiskQueue(storage, "q", 1 << 20, self.clock, tail_size=1 << 20)
         self.letters = DeadLetters(storage, "q", self.letters_max, self.clock)
         self.sender = Sender(
             self.house.settings,

@@ -78,7 +78,7 @@ class DiskQueues(RuleBasedStateMachine):
             sync_release=False,
         )
         self.queue._log._segment_size = SEGMENT_SIZE
-        self.queue._log.tail = Tail(self.remembered)  # the rest is read from the disk
+        self.queue._log.tail = Tail(1 << 20, self.remembered)  # the rest is read from the disk
         self.queue.watch(self.losses.append)
         self.queue.open()
         self.reserved = 0

@@ -28,7 +28,9 @@ NO_LIMITS = BatchLimits(items_min=0, bytes_max=1 << 40)
 def opened(
     directory: Path, losses: list[Loss] | None = None, *, capacity: int = 1 << 30, fsync: bool = True
 ) -> DiskQueue:
-    queue = DiskQueue(QueueStorage(directory=directory, fsync=fsync), "q", capacity, FakeClock())
+    queue = DiskQueue(
+        QueueStorage(directory=directory, fsync=fsync), "q", capacity, FakeClock(), tail_size=1 << 20
+    )
     queue.watch((losses if losses is not None else []).append)
     queue.open()
     return queue
@@ -441,3 +443,21 @@ def test_queue_begins_a_segment_while_a_file_gets_another_name(
     again = opened(tmp_path)
     assert held(again) == [b"second" * 500, b"meanwhile" * 400]
     again.close()
+
+
+def test_what_is_kept_in_memory_is_bounded_and_changes_nothing(tmp_path: Path) -> None:
+    """Sizes and records are the same from memory, from the disk, and from both."""
+    found = []
+    for tail_size in (0, 10, 1 << 20):
+        queue = DiskQueue(
+            QueueStorage(directory=tmp_path / str(tail_size)), "q", 1 << 20, FakeClock(), tail_size=tail_size
+        )
+        queue.open()
+        put(queue, b"aaaa", b"bbb", b"cc", b"d")
+        kept = [one.data.payload for one in queue._log.tail.behind(0)]
+        assert sum(map(len, kept)) <= tail_size
+        assert kept or not tail_size
+        found.append(([queue.next_size(after) for after in range(5)], held(queue), queue.next_size(2)))
+        queue.close()
+    assert found[0][0] == [(2, 4), (2, 3), (2, 2), (2, 1), (0, 0)]
+    assert found[0] == found[1] == found[2]

@@ -16,7 +16,8 @@ def test_all_parts_together_are_there(available: int, senders: int) -> None:
     plan = memory_plan(available * MIB)
     batches = senders * plan.batch(senders) * (2 if plan.ahead(senders) else 1)
     queues = plan.queues  # taken from what batches would have: see the module
-    assert plan.requests + batches + plan.largest <= max((available - 76) * MIB, available * MIB // 8)
+    tails = senders * plan.tail(senders)
+    assert plan.requests + batches + tails + plan.largest <= max((available - 76) * MIB, available * MIB // 8)
     assert queues <= plan.batches + plan.largest
     assert plan.requests <= 1024 * MIB
 

@@ -34,7 +34,7 @@ class Lives:
         self.queue = self.open()
 
     def open(self) -> DiskQueue:
-        self.queue = DiskQueue(self.storage, "q", 1 << 22, self.clock)
+        self.queue = DiskQueue(self.storage, "q", 1 << 22, self.clock, tail_size=1 << 20)
         self.queue.open()
         for path in self.storage.directory.rglob(
             "*.seg"
