@@ -382,6 +382,20 @@ class _Reader:
                         else "no pipeline names it"
                     )
                     self.warning(f"{kind} {key!r} is not used", defined.place, where)
+        self.idle_storage()
+
+    def idle_storage(self) -> None:
+        """Warn of a place for queues that has none: who wrote it believes that what is acknowledged is on the disk."""
+        exporters = [one for one in self.defined["exporters"].values() if one is not None]
+        if any(one.config is None for one in exporters):
+            return  # it may be there, in what cannot be read
+        named = {one.config.sending_queue.storage for one in exporters}
+        for key, defined in self.defined["extensions"].items():
+            if defined is None or defined.factory.queue_storage is None or key in named:
+                continue
+            if ("extensions", key) in self.used:
+                label = f"queues are in memory; set exporters.….sending_queue.storage: {key}"
+                self.warning(f"no exporter keeps its queue in extension {key!r}", defined.place, label)
 
 
 def _child(node: Node | None, key: str) -> Node | None:

@@ -40,14 +40,17 @@ def test_a_queue_is_on_disk_where_its_exporter_says_so(tmp_path: Path) -> None:
     """And its pipeline then answers when the disk has it."""
     found = config(tmp_path, "{storage: file_storage}")
     storage = storage_of(found, ComponentID("sqlite"))
+    assert [problem.message for problem in found.warnings if "keeps its queue" in problem.message] == []
     assert storage is not None
     assert (storage.directory, storage.fsync) == (Path("/var/lib/q"), True)
     assert pipeline_acks(found) == {"logs": "disk"}
 
 
 def test_a_queue_is_in_memory_otherwise(tmp_path: Path) -> None:
-    """An extension alone changes nothing."""
+    """An extension alone changes nothing, and that is said: who wrote it believes otherwise."""
     found = config(tmp_path, "{}")
+    said = [problem.message for problem in found.warnings]
+    assert "no exporter keeps its queue in extension 'file_storage'" in said
     assert storage_of(found, ComponentID("sqlite")) is None
     assert pipeline_acks(found) == {"logs": "memory"}
 
