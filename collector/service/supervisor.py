@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from collector.model.clock import Clock
+
+# Of each thread's stack, in the log.
+_CALLS_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +89,14 @@ class Supervisor:
     def exit_at(self, deadline: float, clock: Clock) -> threading.Event:
         """End the process with exit code 1 at the monotonic time `deadline`, unless the event returned is set before.
 
-        For a component whose `shutdown` hangs: an orchestrator would kill it later, and say less.
+        For a component whose `shutdown` hangs: an orchestrator would kill it later, and say less. The log says
+        where each thread is.
         """
         stopped = threading.Event()
 
         def watch() -> None:
             if not stopped.wait(max(0.0, deadline - clock.monotonic())):
-                self._log.error("The stop took too long: exiting.", threads=self.running())
+                self._log.error("The stop took too long: exiting.", threads=self.running(), at=_whereabouts())
                 os._exit(1)
 
         threading.Thread(target=watch, name="deadline", daemon=True).start()
@@ -123,3 +129,15 @@ class Supervisor:
 
     def _on_hangup(self, number: int, frame: FrameType | None) -> None:
         self._events.put(Reload(signal.Signals(number).name))
+
+
+def _whereabouts() -> dict[str, list[str]]:
+    """Where each thread is, innermost call last."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return {
+        names.get(ident, str(ident)): [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_stack(top)[-_CALLS_SHOWN:]
+        ]
+        for ident, top in sys._current_frames().items()  # noqa: SLF001  documented, for just this
+    }

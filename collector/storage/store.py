@@ -165,7 +165,10 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Disconnect. Safe when closed or never opened; `open` works again afterwards."""
+        """Disconnect. Safe when closed or never opened; `open` works again afterwards.
+
+        What another thread is at ends soon, by a `RetryableError`, and so does what it begins.
+        """
         ...
 
     def migrate(self, *, dry_run: bool = False) -> list[Migration]:

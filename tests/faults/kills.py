@@ -174,7 +174,7 @@ def terminated(stage: Stage, *, when: str) -> Outcome:
                 code = daemon.stop()
                 took = time.monotonic() - began
                 if code or took > grace_s + 2:
-                    problems.append(f"exit code {code} after {took:.1f} s")
+                    problems.append(f"exit code {code} after {took:.1f} s: {''.join(daemon.stderr[-3:])}")
             proxy.restore()
         outcome = last_life(stage, text, load, database)
     return outcome.but(*problems)

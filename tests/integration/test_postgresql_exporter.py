@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from uuid import UUID, uuid4
@@ -22,6 +23,7 @@ from collector.pipeline.component import Batch, State
 from collector.storage.exporter import RetentionConfig, StoreExporter
 from collector.storage.postgresql.store import PostgresqlStore
 from collector.storage.store import SchemaError
+from tests.faults.proxy import Proxy
 from tests.support import samples
 from tests.support.components import House, make_house
 from tests.support.eventually import eventually
@@ -103,6 +105,36 @@ def test_tables_are_waited_for(postgresql_url: str, house: House) -> None:
         assert exporter.store.read(Signal.TRACES).items == 3
     finally:
         exporter.shutdown()
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["slow", "silent"])
+def test_a_stop_does_not_wait_for_the_end_of_an_upgrade(
+    postgresql_server: Server, postgresql_url: str, house: House, *, silent: bool
+) -> None:
+    """Of which every statement takes a second, or gets no answer at all: it is given up, and made another time."""
+    port = int(postgresql_url.rpartition("/")[0].rpartition(":")[2])
+    with closing(Proxy(port)) as proxy:
+        exporter = postgresql.create(
+            house.settings, _config(postgresql_url.replace(f":{port}/", f":{proxy.port}/"), auto_migrate=True)
+        )
+        connected = threading.Event()
+        assert isinstance(exporter.store, PostgresqlStore)
+        exporter.store._connections._on_open = connected.set
+        exporter.start()
+        assert connected.wait(10)
+        proxy.delay_s = 0.5
+        if silent:
+            proxy.swallow()
+        upkeep = exporter._thread
+        assert upkeep is not None
+        began = time.monotonic()
+        exporter.shutdown()
+        took_s = time.monotonic() - began
+        assert not upkeep.is_alive()
+        assert took_s < 5
+    with closing(PostgresqlStore(postgresql_url)) as store:
+        assert not store.schema_status().usable
+        store.migrate()
 
 
 def test_a_database_that_is_not_there_yet_is_waited_for(postgresql_server: Server, house: House) -> None:

@@ -28,6 +28,8 @@ from collector.storage.postgresql.errors import connect_error
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 _T = TypeVar("_T")
 
+_CLOSED: Final = "the store is closed"
+
 # A peer that vanished is noticed within a minute, also in the middle of a COPY. libpq's names, ms and s.
 _NETWORK: Final[Mapping[str, Any]] = {
     "keepalives": 1,
@@ -39,18 +41,18 @@ _NETWORK: Final[Mapping[str, Any]] = {
 
 
 class _PatientConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that waits for the server only while `patience_is_over` says no.
+    """A connection that waits for the server only while `given_up` gives no reason not to.
 
     A server's own timeouts end what it works on. They say nothing to us when what stands in between (a pooler,
     a load balancer) has forgotten us but still acknowledges our packets: TCP would wait for ever.
     """
 
-    patience_is_over: Callable[[], bool] | None = None
+    given_up: Callable[[], str | None] | None = None
 
     def wait(self, gen: PQGen[_T], *args: Any, **kwargs: Any) -> _T:
-        """See psycopg. Raises `OperationalError` when patience is over; the connection is closed then."""
+        """See psycopg. Raises `OperationalError` when it is given up; the connection is closed then."""
         try:
-            return super().wait(gen if self.patience_is_over is None else self._bounded(gen), *args, **kwargs)
+            return super().wait(gen if self.given_up is None else self._bounded(gen), *args, **kwargs)
         except ValueError as error:
             # psycopg expects one answer at the end of a COPY; a pooler that lost its server gives two.
             self.pgconn.finish()
@@ -62,9 +64,9 @@ class _PatientConnection(psycopg.Connection[tuple[Any, ...]]):
             wanted = next(gen)
             while True:
                 ready = yield wanted
-                if not ready and self.patience_is_over is not None and self.patience_is_over():
+                if not ready and self.given_up is not None and (why := self.given_up()):
                     self.pgconn.finish()
-                    raise psycopg.OperationalError("the server did not answer in time")
+                    raise psycopg.OperationalError(why)
                 wanted = gen.send(ready)
         except StopIteration as end:
             result: _T = end.value
@@ -169,12 +171,13 @@ class Connections:
             raise RetryableError("all connections are in use", reason="connections_busy")
         try:
             connection = self._take()
+            connection.given_up = lambda: _CLOSED if self._closed else None
             if patience_s is not None:
                 self.extend(connection, patience_s)
             try:
                 yield connection
             finally:
-                connection.patience_is_over = None
+                connection.given_up = None
                 self._give_back(connection)
         finally:
             self._slots.release()
@@ -183,7 +186,13 @@ class Connections:
         """Give the server so long again, from now, for a connection that is lent."""
         if isinstance(connection, _PatientConnection):
             deadline = self._clock.monotonic() + patience_s
-            connection.patience_is_over = lambda: self._clock.monotonic() > deadline
+
+            def given_up() -> str | None:
+                if self._closed:
+                    return _CLOSED
+                return "the server did not answer in time" if self._clock.monotonic() > deadline else None
+
+            connection.given_up = given_up
 
     def open(self) -> None:
         """Allow connections again after `close`."""
@@ -191,7 +200,7 @@ class Connections:
             self._closed = False
 
     def close(self) -> None:
-        """Close what is idle now, and the rest when it is given back."""
+        """Close what is idle now, and the rest when it is given back. Who waits for the server waits no more."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -213,7 +222,7 @@ class Connections:
         while True:
             with self._lock:
                 if self._closed:
-                    raise RetryableError("the store is closed", reason="closed")
+                    raise RetryableError(_CLOSED, reason="closed")
                 one = self._idle.pop() if self._idle else None
             if one is None:
                 connection = self.connect()

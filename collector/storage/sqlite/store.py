@@ -79,6 +79,7 @@ class SqliteStore:
         self._lock = threading.Lock()  # of the writing connection
         self._writer: sqlite3.Connection | None = None
         self._inode: int | None = None
+        self._closed = False
         self._ready = False  # whether the writer's connection has seen a usable schema
         self._dimensions = DimensionWriter(identities=identities)
         self._evicted: Counter[Signal] = Counter()
@@ -100,12 +101,14 @@ class SqliteStore:
 
     def open(self) -> None:
         """See `Store`. A file that does not exist is no error yet: `migrate` makes it."""
+        self._closed = False
         if self.path is None or self.path.exists():
             with self._writing("open"):
                 pass
 
     def close(self) -> None:
-        """See `Store`."""
+        """See `Store`. Waits for what is being written: slices of some 20 ms, or a batch."""
+        self._closed = True
         with self._lock:
             self._disconnect()
 
@@ -401,6 +404,8 @@ class SqliteStore:
     def _writing(self, doing: str, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """The writing connection, for one at a time. Opened again when the last use broke it."""
         with self._lock:
+            if self._closed:
+                raise RetryableError("the store is closed", reason="closed")
             try:
                 yield self._connected(create)
             except (sqlite3.Error, OverflowError) as error:
