@@ -50,6 +50,7 @@ class Arrival:
     transport: str
     scanned: Scanned | None
     room: Room = anything  # asked before a scan needs more than a few times the body: see `ScanLimits`
+    key: bytes | None = None  # its fingerprint, once it was needed
 
 
 class Pending:
@@ -67,29 +68,44 @@ class Pending:
         self.waits_long = waits_long
 
     def finish(self) -> Taken:
-        """Wait until it may be acknowledged. Raises as `Intake.take` does."""
+        """Wait until it may be acknowledged.
+
+        Raises:
+            RetryableError: it is not, and may never have been taken.
+        """
         return self._finish()
 
 
 class First:
-    """A request that is being taken, for those with the same bytes that come before it is answered."""
+    """A request that is being taken, for those with the same bytes that come before it is in the queues.
 
-    __slots__ = ("_handover", "_open")
+    `refusal`: it is not fit for them, and so are they.
+    """
+
+    __slots__ = ("_followers", "_lock", "_settled", "handover", "refusal")
 
     def __init__(self) -> None:
-        self._open = threading.Lock()
-        self._open.acquire()
-        self._handover: Handover | None = None
+        self._lock = threading.Lock()
+        self._settled = False
+        self._followers: list[Callable[[], None]] = []
+        self.handover: Handover | None = None
+        self.refusal: PermanentError | None = None
 
-    def settle(self, handover: Handover | None) -> None:
-        """It is in the queues; None: it is not, and whoever brings it again has to see for themselves."""
-        self._handover = handover
-        self._open.release()
+    def settle(self, handover: Handover | None, refusal: PermanentError | None) -> None:
+        """It is in the queues, or was refused; neither: whoever brings it again has to see for themselves."""
+        with self._lock:
+            self.handover, self.refusal, self._settled = handover, refusal, True
+            followers, self._followers = self._followers, []
+        for follow in followers:
+            follow()
 
-    def taken(self) -> Handover | None:
-        """How it was settled, once it is: that never waits for anything but a processor."""
-        with self._open:
-            return self._handover
+    def then(self, follow: Callable[[], None]) -> None:
+        """Have `follow` called when it is settled, in the thread of whoever settles it; now, if it is."""
+        with self._lock:
+            if not self._settled:
+                self._followers.append(follow)
+                return
+        follow()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +162,6 @@ class Intake:
         """The signals that have a pipeline."""
         return frozenset(self._consumers)
 
-    def take(self, signal: Signal, body: bytes, *, json: bool, transport: str) -> Taken:
-        """Take a request of `signal`, which has a pipeline. Called by several threads at once.
-
-        Args:
-            signal: Whose `Export…ServiceRequest` it is.
-            body: Inflated, and under the size limit.
-            json: Whether it is OTLP/JSON; else protobuf.
-            transport: The metric label: "grpc" or "http".
-
-        Raises:
-            RetryableError: not taken now.
-            PermanentError: never to be taken; a `MalformedError` if the client is to blame.
-        """
-        return self._enter(self.arrived(signal, body, json=json, transport=transport)).finish()
-
     def glance(self, signal: Signal, body: bytes) -> Scanned | None:
         """Scan `body` if that is a matter of microseconds; None if not, or if it is not in order."""
         return scan_in_order(signal, body, self._limits())
@@ -172,21 +173,27 @@ class Intake:
         self._bytes[transport].inc(len(body))
         return Arrival(signal, body, json, transport, scanned)
 
-    def enter(self, arrival: Arrival) -> Pending:
-        """Put a request into the queues. Never waits. For errors see `take`.
+    def enter(self, arrival: Arrival) -> Pending | First:
+        """Put a request into the queues. Never waits. Called by several threads at once.
 
-        One that is refused for want of room (`RetryableError.has_room`) may come again; else it is to be `given_up`.
+        Returns:
+            What is to be finished; or the one with the same bytes that is being taken, `then` to enter again.
+
+        Raises:
+            RetryableError: not taken now. For want of room (`has_room`) it may come again; else it is to be `given_up`.
+            PermanentError: never to be taken; a `MalformedError` if the client is to blame.
         """
         if self._accepted is None:
             return self._put(arrival, None)[0]
         if arrival.scanned is None and not arrival.json and len(arrival.body) > _LARGE_BYTES:
             arrival.scanned = self._scan(arrival)
-        key, mine = fingerprint(arrival.signal, arrival.body), First()
+        key = arrival.key = arrival.key or fingerprint(arrival.signal, arrival.body, json=arrival.json)
+        mine = First()
         first = self._unfinished.claim(key, mine)
         if first is not mine:
-            # The client has not waited for the answer to the first, or is not alone: this one waits for the same.
-            return Pending(lambda: self._repeat(arrival, key, first), waits=True, waits_long=True)
-        handover = None
+            # The client has not waited for the answer to the first, or is not alone.
+            return first if first.handover is None else self._repeat(arrival, key, first.handover)
+        handover = refusal = None
         try:
             # Asked after the claim: what is finished is noted before it is forgotten.
             if self._accepted.known(key):
@@ -194,10 +201,13 @@ class Intake:
                     lambda: self._duplicate(arrival.signal, arrival.transport), waits=False, waits_long=False
                 )
             pending, handover = self._put(arrival, key)
+        except PermanentError as error:
+            refusal = error
+            raise
         finally:
-            mine.settle(handover)
             if handover is None:
                 self._unfinished.forget(key)
+            mine.settle(handover, refusal)
         return pending
 
     def given_up(self, arrival: Arrival) -> None:
@@ -206,14 +216,6 @@ class Intake:
         self._settings.meters.receiver_refused[arrival.signal].labels(self._name, arrival.transport).inc(
             items
         )
-
-    def _enter(self, arrival: Arrival) -> Pending:
-        try:
-            return self.enter(arrival)
-        except RetryableError as error:
-            if error.has_room is not None:
-                self.given_up(arrival)
-            raise
 
     def _put(self, arrival: Arrival, key: bytes | None) -> tuple[Pending, Handover | None]:
         """Put a request that is new into the queues. No handover: nothing of it was fit for them."""
@@ -232,7 +234,7 @@ class Intake:
             raise
         except Exception as error:  # our bug must not become the client's loss
             meters.receiver_failed[signal].labels(self._name, transport).inc(items)
-            raise self._failed(signal, arrival.body, error) from error
+            raise self._failed(arrival, error) from error
         pending = Pending(
             lambda: self._finish(signal, transport, key if items else None, handover, scanned),
             waits=handover.waits,
@@ -249,7 +251,7 @@ class Intake:
         except TelemetryError:
             raise
         except Exception as error:  # our bug must not become the client's loss
-            raise self._failed(arrival.signal, arrival.body, error) from error
+            raise self._failed(arrival, error) from error
 
     def _finish(
         self, signal: Signal, transport: str, key: bytes | None, handover: Handover, scanned: Scanned
@@ -266,12 +268,14 @@ class Intake:
         self._count(signal, transport, scanned)
         return Taken(sum(scanned.rejected.values()), scanned.message)
 
-    def _repeat(self, arrival: Arrival, key: bytes, first: First) -> Taken:
-        handover = first.taken()
-        if handover is None:
-            return self._enter(arrival).finish()
-        self._wait(key, handover)
-        return self._duplicate(arrival.signal, arrival.transport)
+    def _repeat(self, arrival: Arrival, key: bytes, handover: Handover) -> Pending:
+        """A request that waits for what its first waits for."""
+
+        def finish() -> Taken:
+            self._wait(key, handover)
+            return self._duplicate(arrival.signal, arrival.transport)
+
+        return Pending(finish, waits=handover.waits, waits_long=handover.waits_long)
 
     def _wait(self, key: bytes | None, handover: Handover) -> None:
         """Wait until what was appended may be acknowledged, and remember how it ended."""
@@ -317,15 +321,15 @@ class Intake:
         meters.receiver_duplicates.labels(self._name, signal.value).inc()
         return Taken(0, "the identical request was accepted a moment ago; it was not taken twice")
 
-    def _failed(self, signal: Signal, body: bytes, error: Exception) -> TelemetryError:
+    def _failed(self, arrival: Arrival, error: Exception) -> TelemetryError:
         """Our own fault: ask for the request once more, and refuse it for ever the second time."""
-        key = fingerprint(signal, body)
+        key = arrival.key or fingerprint(arrival.signal, arrival.body, json=arrival.json)
         again = self._failures.known(key)
         self._failures.note(key)
         self._settings.log.error(
             "A request failed on an error in the collector.",
-            signal=signal.value,
-            size=len(body),
+            signal=arrival.signal.value,
+            size=len(arrival.body),
             request=key.hex(),
             again=again,
             exc_info=error,

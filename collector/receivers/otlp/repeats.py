@@ -21,9 +21,12 @@ ValueT = TypeVar("ValueT")
 _Noted = tuple[threading.Lock, OrderedDict[bytes, float]]
 
 
-def fingerprint(signal: Signal, body: bytes) -> bytes:
+def fingerprint(signal: Signal, body: bytes, *, json: bool) -> bytes:
     """16 bytes that stand for a request. Whoever sends other bytes with the same hash has broken BLAKE2."""
-    return hashlib.blake2b(body, digest_size=16, person=signal.value.encode()).digest()
+    person = (
+        f"{signal.value}/json" if json else signal.value
+    )  # what is malformed as one may be well as the other
+    return hashlib.blake2b(body, digest_size=16, person=person.encode()).digest()
 
 
 class Repeats:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from collector.model.errors import RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.receivers.otlp.bodies import inflate_within, inflated_at_once
+from collector.receivers.otlp.intake import First
 from collector.receivers.otlp.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _TINY_BYTES: Final = 2048
 _INLINE_S_MAX: Final = 0.001
 # One request in so many is measured.
 _LEARN_EVERY: Final = 8
-# Requests at once that wait for their destination.
+# Requests at once that wait for their destination, each in a thread.
 _WAITERS: Final = 32
 
 Done = Callable[["Taken | Exception"], None]
@@ -65,7 +66,9 @@ class Work:
         self._size_max = size_max
         self._workers = WorkerPool(settings.spawn, f"{settings.id}-{transport}", workers)
         self._waiters = WorkerPool(settings.spawn, f"{settings.id}-{transport}-wait", _WAITERS)
-        self._syncs = {signal: _Together(self._waiters) for signal in intake.signals}
+        # Not among those that wait for a destination: it may be away, and all of them with it.
+        self._syncers = WorkerPool(settings.spawn, f"{settings.id}-{transport}-sync", len(intake.signals))
+        self._syncs = {signal: _Together(self._syncers) for signal in intake.signals}
         self._turn = 0
         self._costs = {signal: _Cost() for signal in intake.signals}
 
@@ -73,6 +76,7 @@ class Work:
         """End the threads after what they are at."""
         self._workers.shutdown(wait=False)
         self._waiters.shutdown(wait=False)
+        self._syncers.shutdown(wait=False)
 
     def take(self, loop: asyncio.AbstractEventLoop, body: Body, done: Done) -> None:
         """Take a request; `done` is given what came of it, now or later: a `TelemetryError`, or a bug of ours."""
@@ -135,14 +139,35 @@ class Work:
             return
         if learns:
             self._costs[body.signal].learn(len(arrival.body), time.thread_time() - began)
-        self._entered(loop, body, done, pending)
+        self._entered(loop, body, done, arrival, pending)
 
-    def _entered(self, loop: asyncio.AbstractEventLoop, body: Body, done: Done, pending: Pending) -> None:
+    def _entered(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        body: Body,
+        done: Done,
+        arrival: Arrival,
+        pending: Pending | First,
+    ) -> None:
+        if isinstance(pending, First):
+            pending.then(lambda: _back(loop, self._follow, loop, body, done, arrival, pending))
+            return
         body.admission.settle("admitted")
         if pending.waits:
             self._wait(loop, body.signal, pending, done)
         else:
             done(_outcome(pending))
+
+    def _follow(
+        self, loop: asyncio.AbstractEventLoop, body: Body, done: Done, arrival: Arrival, first: First
+    ) -> None:
+        """Go on with a request that has the same bytes as `first`, which is settled."""
+        if first.refusal is not None:
+            done(_alone(first.refusal))
+        elif first.handover is not None or arrival.scanned is not None:
+            self._enter(loop, body, done, arrival)
+        else:
+            self._in_worker(loop, body, done, arrival)
 
     # --- when there is room -----------------------------------------------------------------------------
 
@@ -201,7 +226,7 @@ class Work:
             except Exception as error:  # noqa: BLE001  whoever answers judges
                 _back(loop, done, _alone(error))
             else:
-                _back(loop, self._entered, loop, body, done, pending)
+                _back(loop, self._entered, loop, body, done, arrival, pending)
 
         self._workers.submit_for(body.peer, work)
 

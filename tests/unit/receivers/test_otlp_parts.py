@@ -159,7 +159,7 @@ def test_repeats_know_a_request_within_the_window() -> None:
     """And forget it afterwards."""
     clock = FakeClock()
     repeats = Repeats(clock, 60.0)
-    key = fingerprint(Signal.LOGS, b"body")
+    key = fingerprint(Signal.LOGS, b"body", json=False)
     assert not repeats.known(key)
     repeats.note(key)
     clock.advance(60.0)
@@ -180,4 +180,6 @@ def test_repeats_remember_a_bounded_number() -> None:
 
 def test_fingerprint_tells_signals_apart() -> None:
     """An empty request of one signal is not that of another."""
-    assert len({fingerprint(signal, b"") for signal in Signal}) == len(Signal)
+    assert len(
+        {fingerprint(signal, b"", json=json) for signal in Signal for json in (True, False)}
+    ) == 2 * len(Signal)
