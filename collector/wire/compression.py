@@ -6,6 +6,7 @@ concatenated. A body that is empty stays empty in any coding.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -16,13 +17,13 @@ from collector.wire.errors import MalformedError, TooLargeError
 from collector.wire.gather import Gathered, Room, anything
 
 # RFC 8878, 3.1.1.1.2: decoders should support at least 8 MiB; more is what a hostile frame asks for.
-_ZSTD_WINDOW_MAX: Final = 8 * 1024 * 1024
-# 4 bytes of zstd may inflate to 128 KiB, and zstd cannot be told to stop: so it is fed in small pieces. This is
-# at most 4 MiB of output at once.
-_ZSTD_PIECE: Final = 128
-_ZSTD_OUTPUT: Final = 4 * 1024 * 1024
-# What comes out of one step at most, where a decoder can be told to stop.
-_OUTPUT_PIECE: Final = 256 * 1024
+_ZSTD_WINDOW_LOG_MAX: Final = 23
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD_HEADER_MAX: Final = 18  # with its magic number
+_ZSTD_BLOCK: Final = 128 * 1024
+# What comes out of one step at most. As much as zlib gives without joining blocks, and small enough for memory that was
+# there before: Python's lock is held for either.
+_OUTPUT_PIECE: Final = 32 * 1024
 # Every new member copies the input left: a body of a million empty ones must not.
 _MEMBERS_MAX: Final = 1000
 
@@ -63,7 +64,7 @@ def inflater(encoding: str, size_max: int, room: Room = anything) -> Inflater:
     """Return an inflater for a Content-Encoding ("" is identity); neither side of it may exceed `size_max` bytes.
 
     `room` is called with the bytes of memory that what has come out so far takes, after each step, of at most
-    256 KiB (zstd: 4 MiB); it raises when there are not so many.
+    32 KiB; it raises when there are not so many.
 
     Raises:
         UnsupportedEncodingError: `encoding` is unknown.
@@ -76,15 +77,23 @@ def inflater(encoding: str, size_max: int, room: Room = anything) -> Inflater:
 
 def working_memory(encoding: str, body: bytes) -> int:
     """What inflating `body` takes beyond what comes out: the decoder's window, and the output of one step."""
-    if encoding != "zstd":
-        return _OUTPUT_PIECE
-    import zstandard
+    return _OUTPUT_PIECE + (_zstd_window(body) + _ZSTD_BLOCK if encoding == "zstd" else 0)
 
-    try:
-        window = zstandard.get_frame_parameters(body).window_size
-    except zstandard.ZstdError:
-        return 0  # for the decoder to say
-    return min(int(window), _ZSTD_WINDOW_MAX) + _ZSTD_OUTPUT
+
+def _zstd_window(frame: bytes) -> int:
+    """What its header says (RFC 8878, 3.1.1.1); what is no header is for the decoder to refuse."""
+    if frame[:4] != _ZSTD_MAGIC:
+        return 0
+    frame = frame[:_ZSTD_HEADER_MAX].ljust(_ZSTD_HEADER_MAX, b"\0")
+    descriptor = frame[4]
+    if not descriptor & 0x20:
+        log, mantissa = 10 + (frame[5] >> 3), frame[5] & 7
+        window = (1 << log) + ((1 << log) >> 3) * mantissa
+    else:  # a single segment: as large as its content
+        start = 5 + (0, 1, 2, 4)[descriptor & 3]
+        size = (1, 2, 4, 8)[descriptor >> 6]
+        window = int.from_bytes(frame[start : start + size], "little") + (256 if size == 2 else 0)
+    return min(window, 1 << _ZSTD_WINDOW_LOG_MAX)
 
 
 def inflate(encoding: str, body: bytes, size_max: int) -> bytes:
@@ -98,7 +107,7 @@ class _Member(Protocol):
     """One gzip member, zlib stream or zstd frame."""
 
     def decompress(self, data: bytes, room: int, /) -> tuple[bytes, bytes, bool]:
-        """Return output, the input that is left, and whether the member has ended. Stops at `room` if it can.
+        """Return output, at most `room` bytes; the input that is left; whether the member has ended.
 
         Raises:
             MalformedError: this is no such member.
@@ -179,20 +188,25 @@ class _ZlibMember:
 
 class _ZstdMember:
     def __init__(self) -> None:
-        import zstandard  # loaded by the first body that needs it
+        # Loaded by the first body that needs it; the standard library has it from Python 3.14 on.
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
 
-        self._error = zstandard.ZstdError
-        self._stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_MAX).decompressobj()
+        self._error = zstd.ZstdError
+        self._stream = zstd.ZstdDecompressor(
+            options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX}
+        )
 
-    def decompress(self, data: bytes, _room: int) -> tuple[bytes, bytes, bool]:
-        """See `_Member`."""
+    def decompress(self, data: bytes, room: int) -> tuple[bytes, bytes, bool]:
+        """See `_Member`. Input that is left within the frame is kept inside."""
         stream = self._stream
         try:
-            piece = stream.decompress(data[:_ZSTD_PIECE])
+            piece = stream.decompress(data, room)
         except self._error as error:
             raise MalformedError(f"the body is not valid zstd: {error}") from None
-        # `unused_data` is what the piece held behind the end of the frame.
-        return piece, stream.unused_data + data[_ZSTD_PIECE:], stream.eof
+        return piece, stream.unused_data if stream.eof else b"", stream.eof
 
 
 _GZIP: Final = partial(_ZlibMember, "gzip", zlib.MAX_WBITS | 16)

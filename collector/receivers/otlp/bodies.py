@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 # What is fed at a time: a part of the input that is left is copied with each step.
 _PIECE_BYTES: Final = 16 * 1024
-# Codings that can be told to stop.
-_STOPPABLE: Final = frozenset({"gzip", "deflate", "zlib"})
 
 
 def inflate_within(encoding: str, body: bytes, size_max: int, reservation: Reservation) -> bytes:
@@ -48,7 +46,7 @@ def inflated_at_once(encoding: str, body: bytes, size_max: int, reservation: Res
         MalformedError: it is not what `encoding` says.
         RetryableError: there is no room for it now.
     """
-    if encoding not in _STOPPABLE or len(body) > _PIECE_BYTES:
+    if len(body) > _PIECE_BYTES:
         return None
     inflated = inflater(encoding, size_max)
     try:

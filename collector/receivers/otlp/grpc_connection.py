@@ -33,8 +33,8 @@ _FORGIVE_EVERY_S: Final = 60.0
 _ARRIVING_MAX: Final = 4096
 _ARRIVING_MIN: Final = 4
 _UNLIMITED_STREAMS: Final = 100_000
-# A connection lets the others have a turn after this.
-_TURN_S: Final = 0.002
+# A connection lets the others have a turn after this: of several that have much to do, one waits for all turns.
+_TURN_S: Final = 0.0005
 _HTTP_1: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC")
 _WRONG_PROTOCOL: Final = (
     b"this port speaks gRPC (HTTP/2); send OTLP/HTTP to the HTTP endpoint (default port 4318)\n"

@@ -22,8 +22,9 @@ _BLOCK_BYTES_MAX: Final = 2 * HEADER_LIST_MAX
 _BLOCK_FRAMES_MAX: Final = 16
 # What a client may send of all calls together before it is told that it was read. It is told at half of it.
 _CONNECTION_WINDOW: Final = 8 * 1024 * 1024
-# What header blocks may cost in one go (`BlockReader.work`): about 2 ms.
-_TURN_WORK: Final = 200
+# What header blocks may cost in one go (`BlockReader.work`), and how many frames there may be in it: about 0.5 ms each.
+_TURN_WORK: Final = 50
+_TURN_FRAMES: Final = 400
 # Frames beyond the ordinary that a client has free. An answered call gives some back.
 _NUISANCE_MAX: Final = 2000
 _NUISANCE_PER_CALL: Final = 16
@@ -135,7 +136,7 @@ class Connection:
     def receive(self, data: bytes) -> list[tuple[Event, Stream | None]]:
         """Take what has arrived. Raises nothing: a connection error is a CLOSED event, and a GOAWAY to send.
 
-        It is not at this for longer than some milliseconds: see `unread`.
+        It is not at this for longer than a millisecond: see `unread`.
         """
         if self.closed:
             return []
@@ -149,7 +150,7 @@ class Connection:
     def _parse(self, data: bytes) -> None:
         at, end = 0, len(data)
         self.unread = False
-        work_max = self._reader.work + _TURN_WORK
+        work_max, frames_left = self._reader.work + _TURN_WORK, _TURN_FRAMES
         if not self.greeted:
             if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
                 raise Http2Error(ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2")
@@ -169,9 +170,10 @@ class Connection:
                     break
             if end - at < frames.HEAD_SIZE:
                 break
-            if self._reader.work > work_max:
+            if self._reader.work > work_max or not frames_left:
                 self.unread = True
                 break
+            frames_left -= 1
             high, low, kind, flags, stream_id = unpack(data, at)
             size = high << 8 | low
             if size > frames.FRAME_SIZE_MAX:

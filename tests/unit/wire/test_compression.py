@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from collector.wire.compression import ENCODINGS, UnsupportedEncodingError, inflate, inflater
+from collector.wire.compression import ENCODINGS, UnsupportedEncodingError, inflate, inflater, working_memory
 from collector.wire.errors import MalformedError, TooLargeError
 
 MIB = 1024 * 1024
@@ -171,3 +171,17 @@ def test_inflater_refuses_unknown_encodings() -> None:
     with pytest.raises(UnsupportedEncodingError, match="gzip") as caught:
         inflater("br", MIB)
     assert caught.value.accepted == ENCODINGS
+
+
+@pytest.mark.parametrize(
+    ("log", "streamed", "window"),
+    [(17, True, 1 << 17), (20, True, 1 << 20), (27, True, 8 << 20), (20, False, len(BODY))],
+)
+def test_the_window_of_a_zstd_frame_is_in_its_header(log: int, streamed: bool, window: int) -> None:
+    """That of a frame in one piece is its content; a larger one than is taken is refused before it is made."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=log)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    stream = compressor.compressobj()
+    frame = stream.compress(BODY) + stream.flush() if streamed else compressor.compress(BODY)
+    assert working_memory("zstd", frame) == working_memory("zstd", b"") + window
+    assert working_memory("zstd", frame[:5]) <= working_memory("zstd", b"") + (8 << 20)
