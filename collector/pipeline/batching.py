@@ -10,6 +10,10 @@ from collector.pipeline.memory_plan import delivery_bytes
 
 # The share by which the intervals of collectors differ.
 _SPREAD: Final = 0.1
+# How many times what makes a batch full it takes along where more is waiting: what a batch costs besides its items is
+# divided by so many. Beyond so many bytes there is little left to gain, and memory to lose.
+_BEHIND: Final = 5
+_BEHIND_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +22,8 @@ class BatchLimits:
 
     `items_min` items are waiting (0: no such trigger) · the oldest has waited `interval_s` seconds · one more
     record would exceed `items_max` items (0: no such limit), `bytes_max` bytes, or `memory_max` bytes of memory until
-    it is stored (0: no such limit). A single record larger than a maximum goes alone.
+    it is stored (0: no such limit). A single record larger than a maximum goes alone. Where more is waiting, as after
+    an outage, a batch takes along up to `items_max` items, or five times `items_min`, and up to 8 MiB.
 
     `ahead`: whether the batch behind one that is sent may be made ready meanwhile.
     """
@@ -32,12 +37,19 @@ class BatchLimits:
 
     def full(self, items: int, size: int) -> bool:
         """Whether waiting records with so many items and bytes are a batch without waiting longer."""
-        enough = self.items_min or self.items_max
+        return self._reaches(self.items_min or self.items_max, items, size)
+
+    def _reaches(self, enough: int, items: int, size: int) -> bool:
         return (
             0 < enough <= items
             or size >= self.bytes_max
             or 0 < self.memory_max <= delivery_bytes(items, size)
         )
+
+    def complete(self, items: int, size: int) -> bool:
+        """Whether a batch of so many items and bytes takes nothing along, whatever is waiting."""
+        enough = self.items_max or _BEHIND * self.items_min
+        return self._reaches(enough, items, size) or (items >= self.items_min and size >= _BEHIND_BYTES)
 
     def fits(self, items: int, size: int) -> bool:
         """Whether a batch of so many items and bytes is within the maxima."""

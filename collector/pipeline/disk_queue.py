@@ -308,7 +308,7 @@ class DiskQueue:
                     break
                 records.append(Record(found.sequence, found.data))
                 last = found
-                if limits.full(items, size):
+                if limits.complete(items, size):
                     break
         if last is not None:
             self._reader.jump(last.segment, last.end, last.sequence)
@@ -335,7 +335,7 @@ class DiskQueue:
                 self._reader.back(found)
                 return records
             records.append(Record(found.sequence, found.data))
-            if limits.full(items, size):
+            if limits.complete(items, size):
                 return records
 
     def next_size(self, after: int, /) -> tuple[int, int]:

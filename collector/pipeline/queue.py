@@ -382,7 +382,7 @@ class MemoryQueue:
                 if records and not limits.fits(items, size):
                     break
                 records.append(record)
-                if limits.full(items, size):
+                if limits.complete(items, size):
                     break
             if records:
                 self._read_upto = max(self._read_upto, records[-1].sequence)

@@ -166,8 +166,8 @@ class DiskQueues(RuleBasedStateMachine):
             return sum(items[:count]), sum(sizes[:count])
 
         taken = len(records)
-        assert taken <= 1 or (limits.fits(*totals(taken)) and not limits.full(*totals(taken - 1)))
-        assert taken == len(waiting) or limits.full(*totals(taken)) or not limits.fits(*totals(taken + 1))
+        assert taken <= 1 or (limits.fits(*totals(taken)) and not limits.complete(*totals(taken - 1)))
+        assert taken == len(waiting) or limits.complete(*totals(taken)) or not limits.fits(*totals(taken + 1))
 
     @rule(ahead=st.integers(0, 6), tidy=st.booleans())
     def release(self, ahead: int, tidy: bool) -> None:

@@ -97,9 +97,9 @@ class Queue(RuleBasedStateMachine):
             return sum(data.items for data in waiting[:count]), sum(data.size for data in waiting[:count])
 
         taken = len(records)
-        assert taken <= 1 or (limits.fits(*totals(taken)) and not limits.full(*totals(taken - 1)))
+        assert taken <= 1 or (limits.fits(*totals(taken)) and not limits.complete(*totals(taken - 1)))
         more = taken < len(waiting)
-        assert not more or limits.full(*totals(taken)) or not limits.fits(*totals(taken + 1))
+        assert not more or limits.complete(*totals(taken)) or not limits.fits(*totals(taken + 1))
 
     @rule(ahead=st.integers(-2, 6))
     def release(self, ahead: int) -> None:

@@ -17,7 +17,8 @@ class BatchConfig:
 
     send_batch_size: int = option(
         10_000,
-        doc="Items that are sent without waiting longer (otelcol: 8192). 0: only `timeout` decides.",
+        doc="Items that are sent without waiting longer (otelcol: 8192). Where more is waiting, a batch takes along up "
+        "to `send_batch_max_size`, or five times as many. 0: only `timeout` decides.",
         minimum=0,
         aliases=("batch_size",),
     )

@@ -58,3 +58,13 @@ def test_limits_of_many_collectors_are_spread_over_a_tenth_of_the_interval() -> 
 def test_limits_that_send_at_once_do_so_for_everybody() -> None:
     """There is nothing to spread."""
     assert BatchLimits(interval_s=0.0).spread(random.Random(0)).interval_s == 0.0
+
+
+def test_a_batch_takes_along_what_is_waiting() -> None:
+    """Up to the maximum that somebody has set, else a few times what makes it full."""
+    assert not LIMITS.complete(199, 1)
+    assert LIMITS.complete(200, 1)
+    assert LIMITS.complete(1, 1000)
+    assert not BatchLimits(items_min=100).complete(499, 1)
+    assert BatchLimits(items_min=100).complete(500, 1)
+    assert not BatchLimits(items_min=0).complete(1_000_000, 1)

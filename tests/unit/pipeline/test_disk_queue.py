@@ -307,7 +307,7 @@ def test_queue_drops_the_oldest_that_nobody_reads_if_told_to(tmp_path: Path) -> 
     queue.watch(losses.append)
     queue.open()
     put(queue, b"aaaa", b"bbbb")
-    queue.read(0, BatchLimits(items_min=2))
+    queue.read(0, BatchLimits(items_min=2, items_max=2))
     put(queue, b"cccc")
     assert [(loss.cause, loss.records, loss.items) for loss in losses] == [("overflow", 1, 2)]
     assert held(queue) == [b"aaaa", b"cccc"]

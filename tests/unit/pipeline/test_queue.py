@@ -99,11 +99,12 @@ def test_queue_tells_how_long_the_oldest_has_waited() -> None:
     assert queue.oldest_age_s() == 1.0
 
 
-def test_queue_reads_until_a_batch_is_full() -> None:
-    """A long backlog leaves in batches of the usual size, not in one that fits no memory."""
+def test_queue_reads_until_a_batch_is_complete() -> None:
+    """A long backlog leaves in batches of several times the usual size, not in one that fits no memory."""
     queue = MemoryQueue(1000, FakeClock())
-    put(queue, *(piece(1, items=4) for _ in range(10)))
-    assert [record.sequence for record in queue.read(0, BatchLimits(items_min=10))] == [1, 2, 3]
+    put(queue, *(piece(1, items=4) for _ in range(20)))
+    assert [record.sequence for record in queue.read(0, BatchLimits(items_min=10))] == [*range(1, 14)]
+    assert [record.sequence for record in queue.read(0, BatchLimits(items_min=10, items_max=10))] == [1, 2]
 
 
 def test_queue_reads_no_more_than_the_maxima() -> None:

@@ -127,9 +127,9 @@ def test_sender_waits_for_the_interval() -> None:
 
 
 def test_sender_sends_a_full_batch_at_once() -> None:
-    """`items_min` items do not wait; what is behind them does."""
+    """`items_min` items do not wait; what no more fits does."""
     exporter = RecordingExporter()
-    test = bench(exporter, limits=BatchLimits(items_min=4, interval_s=1.0))
+    test = bench(exporter, limits=BatchLimits(items_min=4, items_max=4, interval_s=1.0))
     for pair in ("ab", "cd", "ef"):
         test.sender.consume(logs(*pair))
     test.turn_until_quiet()
@@ -140,7 +140,7 @@ def test_sender_sends_a_full_batch_at_once() -> None:
 def test_the_next_batch_is_prepared_if_it_is_full() -> None:
     """While one is exported. One ahead and no more, and nothing that may still grow."""
     exporter = PreparingExporter()
-    test = bench(exporter, limits=BatchLimits(items_min=2, interval_s=9.0))
+    test = bench(exporter, limits=BatchLimits(items_min=2, items_max=2, interval_s=9.0))
     for body in "abcde":
         test.sender.consume(logs(body))
     assert test.turn_until_quiet() == 9.0
@@ -151,7 +151,7 @@ def test_the_next_batch_is_prepared_if_it_is_full() -> None:
 def test_what_was_prepared_is_exported_as_it_was() -> None:
     """Also when the batch before it fails, is tried again, and more arrives meanwhile."""
     exporter = PreparingExporter(away)
-    test = bench(exporter, limits=BatchLimits(items_min=2, items_max=3, interval_s=0.0))
+    test = bench(exporter, limits=BatchLimits(items_min=2, items_max=2, interval_s=0.0))
     for body in "abcd":
         test.sender.consume(logs(body))
     test.turn_until_quiet()
@@ -179,13 +179,13 @@ def test_nothing_is_prepared_while_a_batch_is_in_parts() -> None:
 def test_an_exporter_that_takes_over_prepares_for_itself() -> None:
     """The one before it is asked for nothing more."""
     first, second = PreparingExporter(away), PreparingExporter()
-    test = bench(first, limits=BatchLimits(items_min=2, interval_s=0.0))
+    test = bench(first, limits=BatchLimits(items_min=2, items_max=2, interval_s=0.0))
     for body in "abcd":
         test.sender.consume(logs(body))
     test.turn_until_quiet()
     calls = list(first.calls)
     test.sender.adjust(
-        second, SenderConfig(retry_on_failure=STEADY), BatchLimits(items_min=2, interval_s=0.0)
+        second, SenderConfig(retry_on_failure=STEADY), BatchLimits(items_min=2, items_max=2, interval_s=0.0)
     )
     test.turn_until_quiet()
     assert second.calls == [("prepare", 2, 4), ("export", 0, 2), ("export", 2, 4)]
@@ -210,7 +210,7 @@ def test_what_was_prepared_and_is_stored_already_is_left_out() -> None:
 def test_sender_numbers_batches_by_positions() -> None:
     """A batch covers (start, end] of its queue, and the next begins where it ends."""
     exporter = RecordingExporter()
-    test = bench(exporter, limits=BatchLimits(items_min=2, interval_s=0.0))
+    test = bench(exporter, limits=BatchLimits(items_min=2, items_max=2, interval_s=0.0))
     for body in "abc":
         test.sender.consume(logs(body))
     test.turn_until_quiet()
