@@ -19,6 +19,7 @@ from collector.pipeline.component import (
 )
 
 RECEIVERS: Final[Mapping[str, str]] = {
+    "cost_ledger": "collector.receivers.cost_ledger.factory",
     "otlp": "collector.receivers.otlp.factory",
 }
 PROCESSORS: Final[Mapping[str, str]] = {

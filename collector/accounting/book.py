@@ -2,7 +2,8 @@
 
 Whoever writes says which page he has read. If somebody has written meanwhile, nothing of it is stored, and he reads
 again: so what a writer replaces is what he has seen, even where a lock was lost. The page is the position of a queue
-that only this module knows, and is stored in the transaction of the rows.
+that only this module knows, and is stored in the transaction of the rows. So is, for each minute in which charges begin,
+the page that changed it last: what `feed` reads.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from collector.cost.calendar import MINUTE_NS
 from collector.cost.identity import identify
 from collector.cost.protobuf import encode_request
 from collector.cost.record import CostAttributionRecord, Level, Period
@@ -23,6 +25,7 @@ from collector.storage.migrations import VERSION_TABLE
 from collector.storage.store import Store
 
 _QUEUE: Final[UUID] = uuid5(NAMESPACE_URL, "collector:cost-ledger")
+_MINUTES: Final[UUID] = UUID("c057c057-c057-8057-8000-000000000000")  # the minute in which 1970 began
 
 
 class Book:
@@ -56,12 +59,33 @@ class Book:
     def write(self, records: Sequence[CostAttributionRecord], page: int) -> bool:
         """Store `records` in one transaction; False, and nothing is stored, if `page` is not the last one any more."""
         encoded = self._encoder.encode([encode_request(records)])
+        minutes = {minute_queue(record.charge.charge_period.start_unix_nano) for record in records}
         try:
-            return self._store.write(encoded, queue_id=_QUEUE, start=page, end=page + 1)
+            return self._store.write(encoded, queue_id=_QUEUE, start=page, end=page + 1, also=minutes)
         except RetryableError as error:
             if error.reason != "position":
                 raise
             return False
+
+
+def minute_queue(unix_nano: int) -> UUID:
+    """The queue whose position is the page that last changed the minute in which this instant is.
+
+    It is a number, so that all minutes can be asked for at once: a UUID of version 8 (RFC 9562), whose last 62 bits count
+    minutes since 1970.
+    """
+    return UUID(int=_MINUTES.int | (unix_nano // MINUTE_NS))
+
+
+def minute_of(queue_id: UUID) -> Period:
+    """The minute that `minute_queue` has named so."""
+    start = (queue_id.int - _MINUTES.int) * MINUTE_NS
+    return Period(start, start + MINUTE_NS)
+
+
+def minute_queues() -> tuple[UUID, UUID]:
+    """The first and the last of which a store can be asked (`Store.read`)."""
+    return minute_queue(0), minute_queue(2**63 - 1 - MINUTE_NS)
 
 
 def leaves(records: Iterable[CostAttributionRecord]) -> Iterator[CostAttributionRecord]:

@@ -9,7 +9,8 @@ from typing import Final
 from collector.cost.record import Period
 
 SECOND_NS: Final = 1_000_000_000
-HOUR_NS: Final = 3600 * SECOND_NS
+MINUTE_NS: Final = 60 * SECOND_NS
+HOUR_NS: Final = 60 * MINUTE_NS
 DAY_NS: Final = 24 * HOUR_NS
 _EPOCH: Final = date(1970, 1, 1)
 

@@ -306,6 +306,19 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OverStore:
+    """How a component is made that works in the database of an exporter, instead of by its factory's `create`.
+
+    `exporter`: which, by its options. `create`: settings, options, a `storage.store.Store` of its own that is not
+    open; then, for a receiver, its consumers by signal, and for an extension, which goes by the section `cost`, a
+    `cost.config.CostConfig` and the options of that exporter.
+    """
+
+    exporter: Callable[[Any], str]
+    create: Callable[..., Component]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverFactory:
     """How a receiver is made. One receiver serves all pipelines that name it: one consumer per signal."""
 
@@ -313,6 +326,8 @@ class ReceiverFactory:
     config: type[Any]
     signals: frozenset[Signal]
     create: Callable[[Settings, Any, Mapping[Signal, Consumer]], Component]
+    # For one that reads what is stored, and can do so again: it goes on when the pipeline has it in more than memory.
+    over_store: OverStore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,18 +353,6 @@ class ExporterFactory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OverStore:
-    """How an extension is made that works in the database of an exporter, by the section `cost`.
-
-    `exporter`: which, by its options. `create`: settings, options, a `storage.store.Store` of its own that is not
-    open, a `cost.config.CostConfig`, the options of that exporter.
-    """
-
-    exporter: Callable[[Any], str]
-    create: Callable[[Settings, Any, Any, Any, Any], Component]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExtensionFactory:
     """How an extension is made."""
 
@@ -358,7 +361,6 @@ class ExtensionFactory:
     create: Callable[[Settings, Any], Component]
     # An extension in which sending queues can be kept says where.
     queue_storage: Callable[[Any], QueueStorage] | None = None
-    # Instead of `create`, for one that works in an exporter's database.
     over_store: OverStore | None = None
 
 

@@ -19,7 +19,7 @@ from collector.pipeline.sender_config import RetryConfig, SendingQueueConfig
 from collector.service.batch_limits import batch_limits
 from collector.service.graph import Graph, House, Node, ReceiverNode, SenderNode
 from collector.service.guarantee import ack_of, storage_of
-from collector.service.over_store import basis, create_extension
+from collector.service.over_store import basis, create_extension, create_receiver
 
 if TYPE_CHECKING:
     from collector.pipeline.batching import BatchLimits
@@ -73,14 +73,10 @@ class _Builder:
     def extension(self, extension_id: ComponentID) -> None:
         entry = self._config.extensions[extension_id]
         node = self._running.extensions.get(extension_id)
-        if (
-            node is None
-            or node.entry != entry
-            or basis(self._running.config, extension_id) != basis(self._config, extension_id)
-        ):
+        if node is None or not self._same_basis(node.entry, entry):
             status = self._house.status(extension_id, "extension")
             settings = self._house.settings(extension_id, status)
-            node = Node(status, create_extension(self._config, extension_id, settings), entry)
+            node = Node(status, create_extension(self._config, entry, settings), entry)
         self.graph.extensions[extension_id] = node
 
     def pipeline(self, pipeline_id: PipelineID, pipeline: PipelineConfig) -> Consumer:
@@ -172,16 +168,19 @@ class _Builder:
     def receiver(self, receiver_id: ComponentID, heads: Mapping[Signal, Consumer]) -> None:
         entry = self._config.receivers[receiver_id]
         node = self._running.receivers.get(receiver_id)
-        if node is not None and node.entry == entry and node.heads.keys() == heads.keys():
+        if node is not None and self._same_basis(node.entry, entry) and node.heads.keys() == heads.keys():
             self.graph.receivers[receiver_id] = replace(node, heads=heads)  # still connected to those before
             return
         inlets = {signal: Inlet(head) for signal, head in heads.items()}
         status = self._house.status(receiver_id, "receiver")
         settings = self._house.settings(receiver_id, status)
-        receiver = entry.factory.create(settings, entry.config, inlets)
+        receiver = create_receiver(self._config, entry, settings, inlets)
         if node is not None and isinstance(receiver, Successor):
             receiver.succeed(node.component)
         self.graph.receivers[receiver_id] = ReceiverNode(status, receiver, entry, inlets, heads)
+
+    def _same_basis(self, before: ComponentConfig, after: ComponentConfig) -> bool:
+        return basis(self._running.config, before) == basis(self._config, after)
 
     def _node(self, component_id: ComponentID, kind: str, entry: ComponentConfig) -> Node:
         status = self._house.status(component_id, kind)

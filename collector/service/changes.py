@@ -59,7 +59,7 @@ Entries = Mapping["ComponentID", object]
 
 
 def _started(config: Config) -> Entries:
-    return {name: (config.extensions[name], basis(config, name)) for name in config.extensions_started}
+    return {name: basis(config, config.extensions[name]) for name in config.extensions_started}
 
 
 def _exporters(config: Config) -> Entries:
@@ -73,7 +73,7 @@ def _processors(config: Config) -> Entries:
 
 def _receivers(config: Config) -> Entries:
     used = dict.fromkeys(name for pipeline in config.pipelines.values() for name in pipeline.receivers)
-    return {name: config.receivers[name] for name in used}
+    return {name: basis(config, config.receivers[name]) for name in used}
 
 
 def _components(kind: str, before: Entries, after: Entries, effects: Mapping[str, str]) -> Iterator[Change]:

@@ -28,7 +28,7 @@ from collector.pipeline.component import (
 from collector.pipeline.sender_config import Ack
 from collector.service.batch_limits import batch_limits
 from collector.service.guarantee import ack_problems, storage_problem
-from collector.service.over_store import over_store_problem
+from collector.service.over_store import kind_of, over_store_problems
 from collector.service.settings import ServiceConfig
 
 Factory = ReceiverFactory | ProcessorFactory | ExporterFactory | ExtensionFactory
@@ -176,11 +176,10 @@ class _Reader:
         for conflict in batch_limits(config).conflicts:
             self.error(str(conflict), self.pipeline_places[conflict.second], conflict.remedy)
         self.guarantees(config)
-        for extension_id in config.extensions_started:
-            problem = over_store_problem(config, extension_id) if extension_id in config.extensions else None
-            defined = self.defined["extensions"].get(str(extension_id))
-            if problem is not None and defined is not None:
-                self.error(problem[0], defined.place, problem[1])
+        for component, what, remedy in over_store_problems(config):
+            defined = self.defined[f"{kind_of(component)}s"].get(str(component.id))
+            if defined is not None:
+                self.error(what, defined.place, remedy)
         return config
 
     def cost(self, entry: Entry | None) -> CostConfig | None:

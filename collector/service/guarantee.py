@@ -69,6 +69,17 @@ def ack_problems(config: Config) -> Iterator[tuple[PipelineID, str, str]]:
             if entry is None:
                 continue  # its definition has an error
             queue = entry.config.sending_queue
+            again = [
+                str(name)
+                for name in pipeline.receivers
+                if name in config.receivers and config.receivers[name].factory.over_store is not None
+            ]
+            if again and ack_of(config, pipeline, exporter_id) == "memory":
+                yield (
+                    pipeline_id,
+                    f"pipeline '{pipeline_id}': receiver '{again[0]}' must not pass costs on to a queue in memory",
+                    f"a crash would lose them: add 'ack: stored', or exporters.{exporter_id}.sending_queue.storage",
+                )
             if pipeline.ack == "disk" and queue.storage is None:
                 yield (
                     pipeline_id,

@@ -5,7 +5,7 @@ Every sentence here is a test in `tests/contract/test_store.py`, run against eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -185,8 +185,12 @@ class Store(Protocol):
         """Compare the database's schema with this program's."""
         ...
 
-    def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
+    def write(
+        self, encoded: Encoded, *, queue_id: UUID, start: int, end: int, also: Collection[UUID] = ()
+    ) -> bool:
         """Store `encoded`, which is the positions `(start, end]` of queue `queue_id`. Whole or not at all.
+
+        `also`: queues whose position becomes `end` in the same transaction, whatever it was.
 
         Costs are stored as `storage.ledger` says: what is there is not stored again, what is revised is replaced.
 

@@ -179,6 +179,22 @@ def test_a_batch_is_written_whole_or_not_at_all(store: Store) -> None:
     assert store.write(encoded, queue_id=queue_id, start=0, end=1), "the store works as before"
 
 
+def test_other_queues_come_along(store: Store) -> None:
+    """Their positions are set with the rows, whatever they were, or not at all."""
+    encoded = encode(Signal.LOGS, [samples.logs()])
+    queue_id, *others = uuid4(), uuid4(), uuid4()
+    assert store.write(encoded, queue_id=others[0], start=0, end=9)
+    assert store.write(encoded, queue_id=queue_id, start=0, end=5, also=others)
+    assert [store.position(one) for one in others] == [5, 5]
+    assert not store.write(encoded, queue_id=queue_id, start=0, end=5, also=[uuid4()])
+    with pytest.raises(PositionError):
+        store.write(encoded, queue_id=queue_id, start=4, end=6, also=others)
+    assert [store.position(one) for one in (queue_id, *others)] == [5, 5, 5]
+    nothing = Encoded(signal=Signal.COSTS, items=0, dimensions={}, facts={})
+    assert store.write(nothing, queue_id=queue_id, start=5, end=6, also=others)
+    assert [store.position(one) for one in (queue_id, *others)] == [6, 6, 6]
+
+
 def test_dimensions_are_stored_once(lasting_store_url: str) -> None:
     """However many batches, and writers that know nothing of each other, name them."""
     with closing(open_store(lasting_store_url)) as store, closing(open_store(lasting_store_url)) as other:

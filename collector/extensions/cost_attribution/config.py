@@ -13,7 +13,9 @@ class CostAttributionConfig:
     """Attribute costs now and then: prices and rules are the section `cost` of the same configuration."""
 
     exporter: str = option(
-        doc="The exporter in whose database the telemetry is, and the costs shall be.", example="timescaledb"
+        doc="The exporter in whose database the telemetry is, and the costs shall be. The receiver `cost_ledger` passes "
+        "them on to other exporters.",
+        example="timescaledb",
     )
     interval: Duration = option(Duration(900.0), doc="How often it is done.", minimum=1.0)
     lookback: Duration = option(

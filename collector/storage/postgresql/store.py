@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -171,7 +171,9 @@ class PostgresqlStore:
         with self._session(patient=False) as connection:
             return self._inspect(connection).status
 
-    def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
+    def write(
+        self, encoded: Encoded, *, queue_id: UUID, start: int, end: int, also: Collection[UUID] = ()
+    ) -> bool:
         """See `Store`."""
         with self._session(patient=False) as connection:
             database = self._usable(connection)
@@ -190,6 +192,8 @@ class PostgresqlStore:
                 if not self._advance(connection, queue_id, start, end, settings):
                     return False
                 self._copy_facts(connection, steps, encoded)
+                if also:
+                    writing.put_positions(connection, self.options.schema, also, end)
         return True
 
     @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -102,6 +102,20 @@ def put_position(connection: Connection, schema: str, queue_id: UUID, before: in
         table=POSITIONS,
     )
     return connection.execute(statement, (end, queue_id, before)).rowcount == 1
+
+
+def put_positions(connection: Connection, schema: str, queue_ids: Collection[UUID], end: int) -> None:
+    """Store `end` for all of them, whatever is stored. In one order, so that two who do it wait for each other."""
+    connection.execute(
+        compose(
+            "INSERT INTO {table} (queue_id, position, updated_at) SELECT queue_id, %s, now() "
+            "FROM unnest(%s::uuid[]) AS queue_id "
+            "ON CONFLICT (queue_id) DO UPDATE SET position = excluded.position, updated_at = excluded.updated_at",
+            schema,
+            table=POSITIONS,
+        ),
+        (end, sorted(queue_ids)),
+    )
 
 
 def run_changes(

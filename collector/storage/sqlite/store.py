@@ -6,7 +6,7 @@ import re
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -131,7 +131,9 @@ class SqliteStore:
         with self._reading("read the schema version") as connection:
             return schema.status(connection)
 
-    def write(self, encoded: Encoded, *, queue_id: UUID, start: int, end: int) -> bool:
+    def write(
+        self, encoded: Encoded, *, queue_id: UUID, start: int, end: int, also: Collection[UUID] = ()
+    ) -> bool:
         """See `Store`."""
         with self._writing("write") as connection:
             self._require_schema(connection)
@@ -141,7 +143,8 @@ class SqliteStore:
                 if not must_write(stored, queue_id=queue_id, start=start, end=end):
                     return False
                 self._insert_facts(connection, encoded)
-                self._put_position(connection, queue_id, end)
+                for one in (queue_id, *also):
+                    self._put_position(connection, one, end)
         return True
 
     @contextmanager

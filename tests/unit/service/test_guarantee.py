@@ -83,3 +83,44 @@ def test_a_pipeline_may_promise_more_or_less(tmp_path: Path) -> None:
 def test_what_cannot_be_promised_is_an_error(tmp_path: Path, queue: str, ack: str, expected: str) -> None:
     """Each with what to do."""
     assert expected in complaint(tmp_path, queue, ack=ack)
+
+
+LEDGER = """
+receivers: {cost_ledger: {exporter: %s}, otlp: {protocols: {grpc: }}}
+exporters: {sqlite: {path: x.db}, memory: , debug: {sending_queue: %s}}
+extensions: {file_storage: {directory: /var/lib/q}}
+service:
+  extensions: [file_storage]
+  pipelines: {costs: {receivers: [otlp, cost_ledger], exporters: [debug]%s}}
+"""
+
+
+def ledger_problems(tmp_path: Path, exporter: str, queue: str, more: str = "") -> list[str]:
+    path = tmp_path / "c.yaml"
+    path.write_text(LEDGER % (exporter, queue, more))
+    try:
+        load_config(load([str(path)], [], Surroundings({})), FACTORIES)
+    except ConfigError as error:
+        return [
+            f"{problem.message}: {problem.label}" for problem in error.problems if problem.severity == "error"
+        ]
+    return []
+
+
+def test_what_is_passed_on_once_must_not_be_in_memory_only(tmp_path: Path) -> None:
+    """The receiver goes on when the pipeline has answered: then a crash must not lose it."""
+    [problem] = ledger_problems(tmp_path, "sqlite", "{}")
+    assert "receiver 'cost_ledger' must not pass costs on to a queue in memory" in problem
+    assert "add 'ack: stored', or exporters.debug.sending_queue.storage" in problem
+    assert ledger_problems(tmp_path, "sqlite", "{}", ", ack: stored") == []
+    assert ledger_problems(tmp_path, "sqlite", "{storage: file_storage}") == []
+    assert len(ledger_problems(tmp_path, "sqlite", "{storage: file_storage}", ", ack: memory")) == 1
+
+
+@pytest.mark.parametrize("exporter", ["memory", "nobody", "debug"])
+def test_a_ledger_is_in_a_database_that_lasts(tmp_path: Path, exporter: str) -> None:
+    """Named, with those that there are."""
+    [problem] = ledger_problems(tmp_path, exporter, "{}", ", ack: stored")
+    assert problem == (
+        f"receiver 'cost_ledger': '{exporter}' is no exporter to a database that lasts: there is sqlite"
+    )
