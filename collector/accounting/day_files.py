@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,10 +18,12 @@ from collector.accounting.book import Book
 from collector.accounting.changed_days import ChangedDays, Day
 from collector.accounting.errors import AccountingError
 from collector.accounting.export import records_of, sync_directory
-from collector.cost.calendar import DAY_NS, HOUR_NS, day_start
+from collector.accounting.finished_periods import FinishedPeriods
+from collector.cost.calendar import DAY_NS, HOUR_NS, day_of, day_start
 from collector.cost.focus.mapping import FocusExportError
 from collector.cost.record import CostAttributionRecord, Period
 from collector.cost.whole import whole
+from collector.model.clock import Clock
 from collector.model.errors import TelemetryError
 from collector.storage.rows import unsigned64
 from collector.storage.sqlite.store import SqliteStore
@@ -28,6 +31,8 @@ from collector.storage.store import QueryError
 from collector.storage.tables import COST_FACTS
 
 _PURPOSE: Final = "files"
+# A period of which something was written so lately may be one whose records are still on their way here.
+_QUIET_S: Final = 86_400.0
 
 
 class DayRecords:
@@ -98,12 +103,22 @@ class Turn:
 class DayFiles:
     """Writes files in `directory`, from an open store with the ledger."""
 
-    def __init__(self, store: SqliteStore, directory: Path, changed: ChangedDays, writer: DayWriter) -> None:
+    def __init__(
+        self,
+        store: SqliteStore,
+        directory: Path,
+        changed: ChangedDays,
+        finished: FinishedPeriods,
+        writer: DayWriter,
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._book = Book(store)
         self._directory = directory
         self._changed = changed
+        self._finished = finished
         self._writer = writer
+        self._clock = clock
         # Days whose records make no file. Another try would say the same, until they change.
         self._refused: dict[Day, str] = {}
         self._waiting: dict[Day, int] = {}
@@ -129,7 +144,8 @@ class DayFiles:
                 self._changed.begin(day)
                 self._refused.pop(day, None)
                 try:
-                    self._write(day)
+                    if day.billing not in self._finished.all():
+                        self._write(day)
                 except (TelemetryError, QueryError):
                     raise  # the ledger cannot be read: nothing is wrong with the day
                 except (AccountingError, FocusExportError) as error:
@@ -144,6 +160,44 @@ class DayFiles:
         turn.waiting = sum(self._waiting.values())
         turn.problems = self._refused | failed
         return turn
+
+    def finish(self, before_unix_nano: int) -> int:
+        """Finish billing periods that ended before an instant, and delete their records; return how many.
+
+        One with a day that waits to be written, or that was written in the last day, is not finished yet.
+
+        Raises:
+            TelemetryError, QueryError, OSError: it is left in the middle; another call goes on.
+        """
+        with self._store.exclusive(_PURPOSE) as alone:
+            if not alone:
+                return 0
+            ends = self._ends()
+            with self._finished.lock:
+                waiting = {day.billing for day in self._changed.marked()}
+                self._finished.add(
+                    began
+                    for began, end in ends.items()
+                    if end < before_unix_nano and began not in waiting and self._is_quiet(began)
+                )
+            over = sorted(ends.keys() & self._finished.all())
+            return sum(self._store.delete_billed(day_start(one), day_start(one) + DAY_NS) for one in over)
+
+    def _ends(self) -> dict[date, int]:
+        """When the billing periods in the ledger end, the last of those that begin on a day."""
+        ends: dict[date, int] = {}
+        for table in COST_FACTS:
+            found = self._store.query(
+                f"SELECT billing_period_start_unix_nano, max(billing_period_end_unix_nano) FROM {table.name} GROUP BY 1"  # noqa: S608  names of ours
+            )
+            for start, end in found.rows:
+                began = day_of(unsigned64(start))
+                ends[began] = max(ends.get(began, 0), unsigned64(end))
+        return ends
+
+    def _is_quiet(self, began: date) -> bool:
+        written = [path.stat().st_mtime for path in (self._directory / f"BillingPeriod={began}").glob("*")]
+        return not written or max(written) < self._clock.unix_nano() / 1e9 - _QUIET_S
 
     def mark_everything(self) -> None:
         """Have all files written again. Raises as `Store.query`."""

@@ -11,19 +11,21 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.accounting.changed_days import ChangedDays, Day
 from collector.accounting.day_files import DayFiles, DayWriter
 from collector.accounting.export import write_whole
+from collector.accounting.finished_periods import FinishedPeriods
 from collector.config.option import Invalid, option
 from collector.config.types import Duration
 from collector.cost.protobuf import from_proto
 from collector.cost.record import CostAttributionRecord
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
 from collector.model.signal import Signal
+from collector.model.telemetry import Telemetry
 from collector.pipeline.component import Batch, CheckStep, Refused, Settings, StartError, State, Thread
 from collector.pipeline.sender_config import SenderConfig
 from collector.storage.encoding import CostEncoder, PayloadEncoder
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from collector.storage.rows import Encoded
 
 _RETENTION_NEVER_S: Final = 86_400.0
+_RETENTION_MIN_S: Final = 31 * 86_400.0
+_FINISH_EVERY_S: Final = 6 * 3600.0
 # When the collector stops, no file is begun after so long; what is left is written after the next start.
 _LAST_TURN_S: Final = 5.0
 
@@ -63,9 +67,19 @@ class CostFilesConfig(SenderConfig):
     interval: Duration = option(
         Duration(60.0), doc="How often the files of days that have changed are written.", minimum=0.1
     )
+    retention: Duration = option(
+        Duration.parse("397d"),
+        doc="How long after the end of their billing period records stay in the ledger; 0: for ever. Then the files of that "
+        "period are final: they are not written again, and what still comes for it is left out.",
+    )
 
     def validate(self) -> Iterator[Invalid]:
-        """Check that the paths can name folders."""
+        """Check that the paths can name folders, and that a period is not over before it is closed."""
+        if 0 < self.retention < _RETENTION_MIN_S:
+            yield Invalid(
+                "retention",
+                "is too short: a billing period may change for a month after its end; set 31d or more, or 0",
+            )
         for name in ("directory", "ledger"):
             path: Path | None = getattr(self, name)
             if path is not None and path.exists() and not path.is_dir():
@@ -123,7 +137,10 @@ class CostFilesExporter:
             encoder=encoder,
         )
         self._changed = ChangedDays(self._folder / "changed")
-        self._files = DayFiles(store, config.directory, self._changed, writer)
+        self._finished = FinishedPeriods(self._folder / "finished")
+        self._files = DayFiles(store, config.directory, self._changed, self._finished, writer, settings.clock)
+        self._retention_ns = round(float(config.retention) * 1e9)
+        self._finish_at = 0.0  # monotonic
         self._stopping = threading.Event()
         self._thread: Thread | None = None
         self._laid_out = False
@@ -154,13 +171,13 @@ class CostFilesExporter:
 
     def export(self, batch: Batch, /) -> None:
         """See `Exporter`. What is in the ledger is delivered."""
-        with self._marking(batch):
-            self._ledger.export(batch)
+        with self._marking(batch) as rest:
+            self._ledger.export(rest)
 
     def salvage(self, batch: Batch, set_aside: Callable[[Sequence[Refused]], None], /) -> None:
         """See `SalvagingExporter`."""
-        with self._marking(batch):
-            self._ledger.salvage(batch, set_aside)
+        with self._marking(batch) as rest:
+            self._ledger.salvage(rest, set_aside)
 
     def prepare(self, batch: Batch, /) -> None:
         """See `PreparingExporter`."""
@@ -181,19 +198,39 @@ class CostFilesExporter:
         return steps
 
     @contextmanager
-    def _marking(self, batch: Batch) -> Iterator[None]:
-        """Mark the days of a batch that is stored within: before, for a crash, and after, for a reader in between."""
-        request: Any = batch.merged().parse()
-        days = {
-            Day.of(record.billing_period_start_unix_nano, record.charge_period_start_unix_nano)
-            for record in request.records
-        }
+    def _marking(self, batch: Batch) -> Iterator[Batch]:
+        """Mark the days of a batch that is stored within: before, for a crash, and after, for a reader in between.
+
+        Gives the batch without what comes for periods that are finished.
+        """
+        days = {_day(record) for record in _records(batch.merged())}
         try:
-            self._changed.mark(days)
-            yield
-            self._changed.mark(days)
+            with self._finished.lock:
+                late = {day for day in days if day.billing in self._finished.all()}
+                self._changed.mark(days - late)
+            yield self._without(batch, late) if late else batch
+            self._changed.mark(days - late)
         except OSError as error:
             raise RetryableError(f"cannot write in {self._folder}: {error.strerror}", reason="io") from error
+
+    def _without(self, batch: Batch, late: set[Day]) -> Batch:
+        kept = []
+        for data in batch.records:
+            request: Any = Signal.COSTS.request_type()()
+            request.records.extend(record for record in _records(data) if _day(record) not in late)
+            kept.append(Telemetry(data.signal, request.SerializeToString(), len(request.records)))
+        rest = replace(batch, records=tuple(kept))
+        self._count_deleted(batch.items - rest.items)
+        self._settings.log.warning(
+            "Costs of billing periods whose files are final were left out.",
+            records=batch.items - rest.items,
+            periods=sorted({str(day.billing) for day in late}),
+        )
+        return rest
+
+    def _count_deleted(self, records: int) -> None:
+        labels = (str(self._settings.id), Signal.COSTS.value, "retention")
+        self._settings.meters.store_deleted.labels(*labels).inc(records)
 
     def _keep_writing(self) -> None:
         """Body of the thread."""
@@ -210,6 +247,7 @@ class CostFilesExporter:
         try:
             self._lay_out()
             turn = self._files.write_changed(stop)
+            self._finish()
         except (TelemetryError, QueryError, OSError) as error:
             self._report(State.DEGRADED, f"files are not written: {error}")
             return
@@ -224,6 +262,16 @@ class CostFilesExporter:
         elif turn.files:
             self._report(State.OK, "written")
 
+    def _finish(self) -> None:
+        """Delete what is old, now and then."""
+        clock = self._settings.clock
+        if not self._retention_ns or clock.monotonic() < self._finish_at or self._stopping.is_set():
+            return
+        self._finish_at = clock.monotonic() + _FINISH_EVERY_S
+        if deleted := self._files.finish(clock.unix_nano() - self._retention_ns):
+            self._count_deleted(deleted)
+            self._settings.log.info("Records of billing periods that are over were deleted.", records=deleted)
+
     def _lay_out(self) -> None:
         """Have everything written again if the files were written by other settings."""
         if self._laid_out:
@@ -234,3 +282,12 @@ class CostFilesExporter:
             self._files.mark_everything()
             write_whole(path, lambda sink: sink.write(text))
         self._laid_out = True
+
+
+def _records(data: Telemetry) -> Iterator[Any]:
+    request: Any = data.parse()
+    return iter(request.records)
+
+
+def _day(record: Any) -> Day:
+    return Day.of(record.billing_period_start_unix_nano, record.charge_period_start_unix_nano)

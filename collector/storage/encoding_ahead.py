@@ -97,5 +97,10 @@ class EncodingAhead:
 
 
 def _same(one: Batch, other: Batch) -> bool:
-    """Whether both are the same records: positions in a queue are never used twice."""
-    return (one.queue_id, one.start, one.end) == (other.queue_id, other.start, other.end)
+    """Whether both are the same records: positions in a queue are never used twice, and some may have been taken out."""
+    return (one.queue_id, one.start, one.end, one.items) == (
+        other.queue_id,
+        other.start,
+        other.end,
+        other.items,
+    )

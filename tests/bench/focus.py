@@ -18,6 +18,7 @@ from typing import Final
 from collector.accounting.book import Book
 from collector.accounting.changed_days import ChangedDays
 from collector.accounting.day_files import DayFiles
+from collector.accounting.finished_periods import FinishedPeriods
 from collector.cost.focus.check import check_file
 from collector.cost.focus.read import read_focus
 from collector.cost.focus.rows import FocusOptions, FocusRows
@@ -26,6 +27,7 @@ from collector.cost.focus.write_parquet import write_parquet
 from collector.cost.identity import identify
 from collector.cost.record import CostAttributionRecord
 from collector.exporters.focus.days import FocusDays
+from collector.model.clock import SystemClock
 from collector.storage.sqlite.store import SqliteStore
 from tests.bench.figure import Figure
 from tests.support.ledger import node
@@ -62,7 +64,8 @@ def _day(records: list[CostAttributionRecord]) -> float:
         book = Book(store)
         assert book.write(records, book.page())
         writer = FocusDays(FocusOptions(version="1.4"), parquet=False)
-        files = DayFiles(store, Path(folder), ChangedDays(Path(folder) / "changed"), writer)
+        changed, finished = ChangedDays(Path(folder) / "changed"), FinishedPeriods(Path(folder) / "finished")
+        files = DayFiles(store, Path(folder), changed, finished, writer, SystemClock())
         files.mark_everything()
         began = time.process_time()
         turn = files.write_changed(lambda: False)

@@ -324,6 +324,12 @@ class SqliteStore:
                 return upkeep.count_old(connection, ages_s, now_unix_nano)
         return upkeep.delete_old(lambda: self._writing("delete what is old"), ages_s, now_unix_nano)
 
+    def delete_billed(self, start_unix_nano: int, end_unix_nano: int) -> int:
+        """Delete the costs of billing periods that begin from `start` to before `end`; return how many."""
+        return upkeep.delete_billed(
+            lambda: self._writing("delete what is old"), start_unix_nano, end_unix_nano
+        )
+
     def take_evicted(self) -> Counter[Signal]:
         """How many items made room for newer ones since the last call, by signal."""
         with self._lock:

@@ -74,21 +74,51 @@ def delete_old(
     with writing() as connection:
         cutoffs = list(_cutoffs(connection, ages_s, now_unix_nano))
     for table, cutoff in cutoffs:
-        deleted[table.name] = 0
-        deleted_now = _SLICE_ROWS
-        while deleted_now == _SLICE_ROWS:
-            with writing() as connection, transaction(connection):
-                deleted_now = connection.execute(
-                    f"DELETE FROM {table.name} WHERE rowid IN "
-                    f"(SELECT rowid FROM {table.name} WHERE {EXACT_TIME} < ? LIMIT {_SLICE_ROWS})",
-                    (cutoff,),
-                ).rowcount
-            deleted[table.name] += deleted_now
+        deleted[table.name] = _delete_slices(writing, table, f"{EXACT_TIME} < ?", (cutoff,))
     with writing() as connection, transaction(connection):
         connection.execute(
             f"DELETE FROM {POSITIONS.name} WHERE updated_at < ?",
             (now_unix_nano // 1000 - int(QUEUE_FORGOTTEN_AFTER_S * 1e6),),
         )
+    _give_back(writing)
+    return deleted
+
+
+def delete_billed(
+    writing: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    start_unix_nano: int,
+    end_unix_nano: int,
+) -> int:
+    """Delete the costs of billing periods that begin from `start` to before `end`, parts before their whole."""
+    where = "billing_period_start_unix_nano >= ? AND billing_period_start_unix_nano < ?"
+    deleted = sum(
+        _delete_slices(writing, table, where, (start_unix_nano, end_unix_nano))
+        for table in reversed(COST_FACTS)
+    )
+    _give_back(writing)
+    return deleted
+
+
+def _delete_slices(
+    writing: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    table: Table,
+    where: str,
+    params: tuple[int, ...],
+) -> int:
+    deleted, deleted_now = 0, _SLICE_ROWS
+    while deleted_now == _SLICE_ROWS:
+        with writing() as connection, transaction(connection):
+            deleted_now = connection.execute(
+                f"DELETE FROM {table.name} WHERE rowid IN "
+                f"(SELECT rowid FROM {table.name} WHERE {where} LIMIT {_SLICE_ROWS})",
+                params,
+            ).rowcount
+        deleted += deleted_now
+    return deleted
+
+
+def _give_back(writing: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+    """Give pages that hold nothing back to the file system."""
     free = 1
     while free:
         with writing() as connection:
@@ -97,7 +127,6 @@ def delete_old(
             [[free]] = connection.execute("PRAGMA freelist_count")
             if free >= before:  # a file that was not created with auto_vacuum keeps its free pages
                 break
-    return deleted
 
 
 def count_old(
