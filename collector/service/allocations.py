@@ -8,7 +8,7 @@ Parameters are OpenCost's (`cost.opencost.query`), and `exporter` where costs ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from collector.cost.opencost.allocation import AllocationSets
@@ -20,11 +20,12 @@ from collector.model.errors import TelemetryError
 from collector.query.allocations import read_allocated
 from collector.query.dialect import Dialect
 from collector.query.reader import Reader
+from collector.service.cost_stores import StoreChoiceError, choose_store
 from collector.storage.store import QueryError as DatabaseError
 
 if TYPE_CHECKING:
     from collector.model.clock import Clock
-    from collector.storage.store import Store
+    from collector.service.cost_stores import CostStore
 
 _JSON: Final = "application/json"
 # Of one answer: a row is about 1.3 KB, so that it is 26 MB at most.
@@ -37,22 +38,21 @@ _Answer = tuple[int, str, bytes]
 
 
 def answer(
-    path: str, parameters: Mapping[str, str], stores: Mapping[str, Store], fed: Collection[str], clock: Clock
+    path: str, parameters: Mapping[str, str], stores: Mapping[str, CostStore], clock: Clock
 ) -> _Answer:
     """Status, content type and body of the answer to a request.
 
     Args:
         path: One of the above.
         parameters: As they were sent.
-        stores: Of the exporters with a database, by name.
-        fed: Exporters that costs are sent to.
+        stores: The databases, by the names of their exporters.
         clock: What `today` is, and how long reading takes.
     """
     try:
         asked = dict(parameters)
         exporter = asked.pop("exporter", "")
         query = parse_query(asked, clock.unix_nano())
-        store = _chosen(exporter, stores, fed)
+        store = choose_store(exporter, stores).store
         sets = AllocationSets(query, rows_max=ROWS_MAX)
         until = clock.monotonic() + READING_MAX_S
         reader = Reader(store, Dialect(store.dialect == "sqlite"), clock, READING_MAX_S)
@@ -68,6 +68,8 @@ def answer(
         return 200, _JSON, b"".join(pieces) + b"\n"
     except QueryError as problem:
         return _error(400, str(problem))
+    except StoreChoiceError as problem:
+        return _error(400, f"exporter: {problem}")
     except TelemetryError as problem:
         # The reason is one of a few words; a driver's message could quote the connection string.
         return _error(503, f"the database cannot be read now: {problem.reason}")
@@ -75,21 +77,6 @@ def answer(
         return _error(
             503, "the database cannot answer; are its tables up to date (collector database migrate)?"
         )
-
-
-def _chosen(exporter: str, stores: Mapping[str, Store], fed: Collection[str]) -> Store:
-    """The database that is meant: the one that is named, else the only one that costs are sent to, else the only one."""
-    if exporter:
-        if exporter not in stores:
-            known = f"there is {', '.join(sorted(stores))}" if stores else "there is none"
-            raise QueryError("exporter", f"{exporter!r} is no exporter to a database that lasts; {known}")
-        return stores[exporter]
-    candidates = [name for name in stores if name in fed] or list(stores)
-    if not candidates:
-        raise QueryError("exporter", "there is none to a database that lasts, in which costs could be")
-    if len(candidates) > 1:
-        raise QueryError("exporter", f"costs are in {', '.join(sorted(candidates))}; name one")
-    return stores[candidates[0]]
 
 
 def _error(status: int, message: str) -> _Answer:

@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from collector.model.signal import Signal
 from collector.pipeline.component import State
 from collector.pipeline.endpoint import on_loopback
 from collector.service import banner
 from collector.service.admin import Endpoint, Question, Reply, json_reply, metrics_reply, text_reply
-from collector.service.databases import StoreExporter, database_info, destination
+from collector.service.cost_stores import cost_stores
+from collector.service.databases import database_info, destination
 from collector.service.exposition import ProcessMetrics, exposition
 from collector.service.guarantee import pipeline_acks
 from collector.service.status import overall
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collector.model.clock import Clock
     from collector.service.graph import Graph, SenderNode
     from collector.service.status import ComponentStatus
-    from collector.storage.store import Store
 
 # /livez fails when the main thread has not ticked for so long.
 _TICK_LATE_S: Final = 30.0
@@ -187,21 +186,15 @@ class Answers:
         from collector.service import allocations  # what answers queries is loaded when somebody asks
 
         parameters = {name: values[-1] for name, values in question.query.items()}
-        graph = self._running.graph
-        stores = {
-            str(component_id): node.component.store
-            for component_id, node in graph.exporters.items()
-            if isinstance(node.component, StoreExporter) and component_id.type != "memory"
-        }
-        fed = {str(component_id) for component_id, signal in graph.senders if signal is Signal.COSTS}
-        return Reply(*allocations.answer(question.path, parameters, stores, fed, self._clock))
+        stores = cost_stores(self._running.graph)
+        return Reply(*allocations.answer(question.path, parameters, stores, self._clock))
 
     def policies(self, asked: Question) -> Reply:
         """Policies, what they say and what they have said. Blocks until the database has answered."""
         # Only now: a daemon that nobody asks for policies does not carry what reads costs.
         from collector.service.policies import PolicyAnswers
 
-        answers = PolicyAnswers(self._stores, self._may_change, self._clock)
+        answers = PolicyAnswers(lambda: cost_stores(self._running.graph), self._may_change, self._clock)
         return Reply(*answers.answer(asked.method, asked.path, asked.query, asked.body))
 
     def banner(self, admin: str) -> banner.Banner:
@@ -224,14 +217,6 @@ class Answers:
             guarantee=self._guarantee(graph),
             environment=ways,
         )
-
-    def _stores(self) -> dict[str, tuple[Store, float]]:
-        """The databases, and how long each keeps analyses."""
-        return {
-            str(component_id): (node.component.store, float(node.entry.config.retention.analyses))
-            for component_id, node in self._running.graph.exporters.items()
-            if isinstance(node.component, StoreExporter)
-        }
 
     def _may_change(self) -> bool:
         admin = self._running.graph.config.service.admin

@@ -58,6 +58,20 @@ def over_store_problems(config: Config) -> Iterator[tuple[ComponentConfig, str, 
             yield entry, f"{kind_of(entry)} {str(entry.id)!r}{problem[0]}", problem[1]
 
 
+def worked_in(config: Config) -> set[str]:
+    """The exporters in whose databases components that run make costs, or read those that were made."""
+    used = {name for pipeline in config.pipelines.values() for name in pipeline.receivers}
+    entries = [
+        *(config.extensions[name] for name in config.extensions_started),
+        *(config.receivers[name] for name in used),
+    ]
+    return {
+        entry.factory.over_store.exporter(entry.config)
+        for entry in entries
+        if entry.factory.over_store is not None
+    }
+
+
 def kind_of(entry: ComponentConfig) -> str:
     """`extension`, or `receiver`."""
     return "extension" if isinstance(entry.factory, ExtensionFactory) else "receiver"

@@ -5,7 +5,7 @@
     GET    /policies/ID       as it was written; PUT: another in its place; DELETE
     GET    /analyses          ?policy_id=&status=&limit=&after=
 
-`?exporter=ID` says in whose database, if the configuration has several. Who may ask is who reaches the admin endpoint;
+`?exporter=ID` says in whose database, if costs are in several. Who may ask is who reaches the admin endpoint;
 changing is allowed only where that is on loopback, unless `service.admin.changes` says otherwise. These functions know
 nothing of sockets: method, path, query and body in, status, content type and body out. They may take long.
 """
@@ -28,7 +28,8 @@ from collector.cost.policy.read import context_of, json_value
 from collector.model.clock import Clock
 from collector.model.errors import TelemetryError
 from collector.query.when import iso, unix_nano
-from collector.storage.store import QueryError, SchemaError, Store
+from collector.service.cost_stores import CostStore, StoreChoiceError, choose_store
+from collector.storage.store import QueryError, SchemaError
 
 Query = Mapping[str, Sequence[str]]
 Answer = tuple[int, str, bytes]  # status, content type, body
@@ -52,14 +53,14 @@ class PolicyAnswers:
     """The handlers.
 
     Args:
-        stores: The databases of the exporters by id, and how long each keeps analyses, in seconds.
+        stores: The databases, by the names of their exporters.
         changes: Whether policies may be changed from here.
         clock: What the time is.
     """
 
     def __init__(
         self,
-        stores: Callable[[], Mapping[str, tuple[Store, float]]],
+        stores: Callable[[], Mapping[str, CostStore]],
         changes: Callable[[], bool],
         clock: Clock,
     ) -> None:
@@ -147,7 +148,7 @@ class PolicyAnswers:
         )
 
     def _evaluate(self, query: Query, body: bytes) -> Answer:
-        store, book = self._store(query)[0], self._book(query)
+        store, book = self._store(query).store, self._book(query)
         request = _request(body)
         policy_id, mode = _word(request, "policy_id"), _word(request, "mode")
         if mode and mode not in MODES:
@@ -183,21 +184,14 @@ class PolicyAnswers:
         return _json(200, form)
 
     def _book(self, query: Query) -> PolicyBook:
-        store, keep_s = self._store(query)
-        return PolicyBook(store, self._clock, keep_s=keep_s)
+        chosen = self._store(query)
+        return PolicyBook(chosen.store, self._clock, keep_s=chosen.keep_analyses_s)
 
-    def _store(self, query: Query) -> tuple[Store, float]:
-        stores = self._stores()
-        wanted = _parameter(query, "exporter")
-        if wanted and wanted not in stores:
-            raise _Refusal(
-                404, f"{wanted!r} is no exporter to a database: there is {', '.join(stores) or 'none'}"
-            )
-        if not stores:
-            raise _Refusal(404, "no exporter writes to a database, which is where policies are kept")
-        if not wanted and len(stores) > 1:
-            raise _Refusal(400, f"there are several databases, choose one by ?exporter=: {', '.join(stores)}")
-        return stores[wanted] if wanted else next(iter(stores.values()))
+    def _store(self, query: Query) -> CostStore:
+        try:
+            return choose_store(_parameter(query, "exporter"), self._stores())
+        except StoreChoiceError as error:
+            raise _Refusal(404 if error.missing else 400, str(error)) from error
 
 
 def _answered(ask: Callable[[], Answer]) -> Answer:

@@ -14,6 +14,7 @@ from collector.cost.protobuf import encode_request
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
 from collector.service import allocations
+from collector.service.cost_stores import CostStore
 from collector.storage.sqlite.store import SqliteStore
 from tests.support.cost_samples import HOUR, NOW_UNIX_NANO, hours
 from tests.support.fake_clock import FakeClock
@@ -35,7 +36,8 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 def ask(
     stores: dict[str, Any], path: str = "/allocation", *, fed: Any = (), **parameters: str
 ) -> tuple[int, dict[str, Any]]:
-    status, kind, body = allocations.answer(path, parameters, stores, fed, CLOCK)
+    known = {name: CostStore(one, 0.0, name in fed) for name, one in stores.items()}
+    status, kind, body = allocations.answer(path, parameters, known, CLOCK)
     assert kind == "application/json"
     found: dict[str, Any] = json.loads(body)
     assert found["code"] == status
@@ -83,11 +85,14 @@ def test_of_several_databases_the_one_that_costs_are_sent_to_is_asked(store: Sql
     assert ask({"a": store, "b": store}, window="1d", fed=("b",))[0] == 200
     assert ask({"a": store, "b": store}, window="1d", exporter="a")[0] == 200
     status, found = ask({"a": store, "b": store}, window="1d")
-    assert (status, found["message"]) == (400, "exporter: costs are in a, b; name one")
+    assert (status, found["message"]) == (
+        400,
+        "exporter: there are several databases, name one by ?exporter=: a, b",
+    )
     status, found = ask({}, window="1d")
     assert (status, found["message"]) == (
         400,
-        "exporter: there is none to a database that lasts, in which costs could be",
+        "exporter: no exporter of a pipeline writes to a database that lasts, in which costs could be",
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from collector.cost.protobuf import encode_request
 from collector.model.signal import Signal
+from collector.service.cost_stores import CostStore
 from collector.service.policies import PolicyAnswers
 from collector.storage.sqlite.store import SqliteStore
 from collector.storage.store import Store
@@ -34,8 +35,9 @@ def store() -> Iterator[Store]:
         yield store
 
 
-def asking(stores: dict[str, tuple[Store, float]], *, changes: bool = True) -> Ask:
-    answers = PolicyAnswers(lambda: stores, lambda: changes, CLOCK)
+def asking(stores: dict[str, tuple[Store, float]], *, changes: bool = True, costs: str = "") -> Ask:
+    known = {name: CostStore(*given, name == costs) for name, given in stores.items()}
+    answers = PolicyAnswers(lambda: known, lambda: changes, CLOCK)
 
     def ask(method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
         text = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
@@ -191,7 +193,7 @@ def test_analyses_are_read_page_by_page(ask: Ask) -> None:
             "/policies",
             None,
             {"exporter": "x"},
-            (404, "'x' is no exporter to a database: there is sqlite"),
+            (404, "'x' is no exporter to a database that lasts; there is sqlite"),
         ),
     ],
 )
@@ -220,8 +222,9 @@ def test_whose_database_is_said_where_there_are_several(store: Store) -> None:
     both = asking({"a": (store, 0.0), "b": (store, 0.0)})
     assert error(both("GET", "/policies")) == (
         400,
-        "there are several databases, choose one by ?exporter=: a, b",
+        "there are several databases, name one by ?exporter=: a, b",
     )
+    assert asking({"a": (store, 0.0), "b": (store, 0.0)}, costs="b")("GET", "/policies")[0] == 200
     assert both("GET", "/policies", exporter="b")[0] == 200
     assert error(asking({})("GET", "/policies"))[0] == 404
     with closing(SqliteStore(None)) as empty:
