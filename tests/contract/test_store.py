@@ -30,9 +30,11 @@ from collector.storage.store import (
 from collector.storage.tables import (
     ANALYSES,
     COST_ORIGINS,
+    DIMENSIONS,
     FACTS,
     NUMBER_POINTS,
     POLICIES,
+    POLICY_TABLES,
     POSITIONS,
     RESOURCES,
     SCOPES,
@@ -419,7 +421,7 @@ def test_stats_tell_rows_and_times(store: Store) -> None:
     for signal in Signal:
         put(store, signal, samples.sample(signal))
     stats = {entry.table: entry for entry in store.stats()}
-    assert {table.name for table in (*FACTS, RESOURCES, SCOPES, SERIES)} <= stats.keys()
+    assert {table.name for table in (*FACTS, *DIMENSIONS, POSITIONS, *POLICY_TABLES)} == stats.keys()
     spans = stats[SPANS.name]
     assert (spans.rows, spans.oldest_unix_nano) == (3, samples.NOW_UNIX_NANO)
     assert spans.newest_unix_nano is not None

@@ -387,6 +387,7 @@ def test_check_names_every_step(store: PostgresqlStore) -> None:
             "write and roll back",
         )
     ]  # fmt: skip
+    assert store.check()[-1].detail.startswith("a row in each of 15 tables, and nothing is left of it")
 
 
 def test_a_role_that_may_only_write_writes(
@@ -412,6 +413,11 @@ def test_a_role_that_may_only_write_writes(
         privileges = next(step for step in store.check() if step.name == "privileges")
         assert privileges.ok
         assert privileges.detail.startswith("may write")
+        assert "; no costs, for want of UPDATE on otlp_cost_origins, DELETE on" in privileges.detail
+        assert (
+            "; no policies, for want of UPDATE on otlp_policies, DELETE on otlp_policies, UPDATE on otlp_analyses"
+            in (privileges.detail)
+        )
         assert store.maintain(now_unix_nano=NOW).changes == []
 
 

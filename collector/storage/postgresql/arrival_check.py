@@ -7,6 +7,7 @@ else: times long before any that a receiver lets in. Nothing is left of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ _SAMPLE: Final[Mapping[Kind, Any]] = {
     Kind.INT64: 0,
     Kind.UINT64: 0,
     Kind.FLOAT64: 0.0,
+    Kind.NUMERIC: Decimal(0),
     Kind.BOOL: False,
     Kind.TEXT: "",
     Kind.JSON: "{}",

@@ -18,12 +18,26 @@ from collector.storage.postgresql.ledger import store_costs
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.partitions import create_partitions
 from collector.storage.postgresql.schema import Database, layout_problem
-from collector.storage.postgresql.writing import copy_facts, insert_dimensions, lock_position, put_position
-from collector.storage.tables import COST_FACTS, DIMENSIONS, POSITIONS, TELEMETRY_FACTS, Table
+from collector.storage.postgresql.writing import (
+    copy_facts,
+    insert_dimensions,
+    insert_row,
+    lock_position,
+    put_position,
+)
+from collector.storage.tables import (
+    COST_FACTS,
+    DIMENSIONS,
+    POLICY_TABLES,
+    POSITIONS,
+    TELEMETRY_FACTS,
+    Table,
+)
 
 _HOST: Final = "localhost"
 _PORT: Final = "5432"
 _CONNECT_TIMEOUT_S: Final = 5.0
+_CHANGED: Final = (*COST_FACTS, *POLICY_TABLES)  # rows are replaced and deleted, beside being added
 
 
 class _FailedError(Exception):
@@ -143,8 +157,11 @@ def _privileges(connection: Connection, database: Database, options: StoreOption
     missing = _missing(connection, options, (*DIMENSIONS, *TELEMETRY_FACTS, POSITIONS))
     if missing:
         raise _FailedError(f"missing: {', '.join(missing)}")
-    costs = _missing(connection, options, _costs(database))
-    without = f"; no costs, for want of {', '.join(costs)}" if costs else ""
+    without = "".join(
+        f"; no {what}, for want of {', '.join(lacking)}"
+        for what, tables in (("costs", _costs(database)), ("policies", database.policies))
+        if (lacking := _missing(connection, options, tables))
+    )
     if schema.owns_tables(connection, options.schema):
         return f"may write and maintain the tables{without}"
     if database.layout is Layout.PARTITIONS:
@@ -161,9 +178,9 @@ def _missing(connection: Connection, options: StoreOptions, tables: Iterable[Tab
     missing = []
     for table in tables:
         needed = ["SELECT", "INSERT"]
-        if table is POSITIONS or table in COST_FACTS:
+        if table is POSITIONS or table in _CHANGED:
             needed.append("UPDATE")
-        if table in COST_FACTS:
+        if table in _CHANGED:
             needed.append("DELETE")
         missing += [
             f"{privilege} on {table.name}"
@@ -197,10 +214,14 @@ def _write(connection: Connection, database: Database, options: StoreOptions, no
                 store_costs(connection, name, {table: [sample_row(table, now)]})
             else:
                 copy_facts(connection, name, table, [sample_row(table, now)])
+        policies = () if _missing(connection, options, database.policies) else database.policies
+        for table in policies:
+            insert_row(connection, name, table, sample_row(table, now_unix_nano // 1000))
         put_position(connection, name, queue_id, lock_position(connection, name, queue_id), 1)
     arrival = find_arrival(connection, database, options, None)
     stored = "" if database.layout is Layout.PARTITIONS else f"; rows are stored {arrival.description}"
-    return f"a row in each of {len(DIMENSIONS) + len(TELEMETRY_FACTS) + len(costs) + 1} tables, and nothing is left of it{stored}"
+    tables = len(DIMENSIONS) + len(TELEMETRY_FACTS) + len(costs) + len(policies) + 1
+    return f"a row in each of {tables} tables, and nothing is left of it{stored}"
 
 
 def _one(connection: Connection, statement: Any, params: tuple[Any, ...]) -> Any:

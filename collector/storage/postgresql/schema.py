@@ -16,10 +16,11 @@ from collector.storage.postgresql.names import LOCK_MIGRATE, compose, lock_key
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.template import render
 from collector.storage.store import Migration, SchemaError, SchemaStatus
-from collector.storage.tables import FACTS, SPANS, TELEMETRY_FACTS, Table
+from collector.storage.tables import FACTS, POLICY_TABLES, SPANS, TELEMETRY_FACTS, Table
 
-# The migration that makes the tables of costs.
+# The migrations that make the tables of costs, and of policies.
 COSTS_SINCE: Final = 4
+_POLICIES_SINCE: Final = 5
 
 _PACKAGE: Final = "collector.storage.postgresql"
 _KIND: Final = """
@@ -46,6 +47,11 @@ class Database:
     def facts(self) -> tuple[Table, ...]:
         """The fact tables that are there: the schema may be a version behind this program."""
         return FACTS if self.status.current >= COSTS_SINCE else TELEMETRY_FACTS
+
+    @property
+    def policies(self) -> tuple[Table, ...]:
+        """The tables of policies, if they are there."""
+        return POLICY_TABLES if self.status.current >= _POLICIES_SINCE else ()
 
     def require_possible(self, options: StoreOptions) -> None:
         """Raise if no migration would make the database usable.

@@ -29,7 +29,7 @@ def read_stats(connection: Connection, schema: str, layout: Layout, database: Da
     """See `Store.stats`."""
     edition = database.edition
     stats = []
-    for table in (*DIMENSIONS, POSITIONS):
+    for table in (*DIMENSIONS, POSITIONS, *database.policies):
         size = table_bytes(connection, schema, table, None, edition)
         rows, exact = count_rows(connection, schema, table, size, edition)
         stats.append(TableStats(table=table.name, rows=rows, exact=exact, bytes=size))

@@ -78,6 +78,18 @@ def copy_facts(connection: Connection, schema: str, table: Table, rows: Sequence
             copy.write(piece)
 
 
+def insert_row(connection: Connection, schema: str, table: Table, row: Row) -> None:
+    """Insert one row."""
+    statement = compose(
+        "INSERT INTO {table} ({columns}) VALUES ({places})",
+        schema,
+        table=table,
+        columns=sql.SQL(", ").join(map(sql.Identifier, table.column_names)),
+        places=sql.SQL(", ").join([sql.Placeholder()] * len(row)),
+    )
+    connection.execute(statement, row)
+
+
 def lock_position(connection: Connection, schema: str, queue_id: UUID) -> int | None:
     """The position of a queue, which nobody else changes before the transaction ends; None: none is stored."""
     row = connection.execute(

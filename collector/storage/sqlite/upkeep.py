@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from collector.storage.tables import (
     FACTS,
     LOGS,
     METRIC_FACTS,
+    POLICY_TABLES,
     POSITIONS,
     SERIES,
     SPANS,
@@ -39,7 +40,7 @@ def stats(connection: sqlite3.Connection) -> list[TableStats]:
     """Rows, bytes (with indexes) and times of every table."""
     sizes = _sizes(connection)
     result = []
-    for table in (*_facts(connection), *DIMENSIONS, POSITIONS):
+    for table in _there(connection, (*FACTS, *DIMENSIONS, POSITIONS, *POLICY_TABLES)):
         oldest = newest = None
         if table in FACTS:
             # Two statements: SQLite takes the ends of an index only for a lone min or max.
@@ -194,9 +195,14 @@ def _cutoffs(
 
 
 def _facts(connection: sqlite3.Connection) -> list[Table]:
-    """The fact tables that this file has: the schema may be a version behind."""
+    """The fact tables that this file has."""
+    return _there(connection, FACTS)
+
+
+def _there(connection: sqlite3.Connection, tables: Sequence[Table]) -> list[Table]:
+    """Those of `tables` that this file has: the schema may be a version behind."""
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return [table for table in FACTS if table.name in names]
+    return [table for table in tables if table.name in names]
 
 
 def _sizes(connection: sqlite3.Connection) -> dict[str, int] | None:
