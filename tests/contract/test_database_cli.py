@@ -267,6 +267,17 @@ def test_options_of_query_count_for_its_questions(run: Run, url: str) -> None:
     assert len(before.stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize("question", [["spans"], ["range", "shop.orders", "--step", "365d"], ["logs"]])
+def test_a_window_can_be_said_in_two_ways(run: Run, url: str, question: list[str]) -> None:
+    """As OpenTelemetry's people say it, and as `collector cost` does."""
+    asked = ("query", *question, "--connection-string", url, "--format", "csv")
+    found = run(*asked, "--start", "2020-01-01", "--end", "2030-01-01")
+    assert found.exit_code == 0, found.output
+    assert run(*asked, "--from", "2020-01-01", "--to", "2030-01-01").stdout == found.stdout
+    assert len(found.stdout.splitlines()) > 1
+    assert len(run(*asked, "--from", "2020-01-01", "--to", "2020-01-02").stdout.splitlines()) <= 1
+
+
 def test_sql_of_ones_own_is_answered(run: Run, url: str) -> None:
     """In every format; what is cut off is said."""
     sql = "SELECT name, duration_ms FROM spans ORDER BY name"

@@ -189,6 +189,13 @@ def test_the_command_line_shows_costs(lasting_store_url: str) -> None:
     changed = CliRunner().invoke(command, [*base, "--changes", "--format", "csv"])
     assert changed.exit_code == 0, changed.output
     assert "0.666666666666666667" in changed.stdout
+    # As `collector cost` says it, and the same question.
+    also = [("--from" if word == "--start" else word) for word in base]
+    until = CliRunner().invoke(command, [*also, "--to", f"{NOW_UNIX_NANO // S + 1}", "--format", "json"])
+    assert until.stdout == as_list.stdout
+    before = CliRunner().invoke(command, [*also, "--to", start, "--format", "json"])
+    assert before.exit_code == 2
+    assert "the window is empty" in before.stderr
     wrong = CliRunner().invoke(command, [*base, "--group-by", "colour"])
     assert wrong.exit_code == 2
     assert "not a dimension" in wrong.stderr

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collector.query.client import QueryClient
 
 
-@question("costs")
+@question("costs", start="-30d")
 @click.option(
     "--group-by",
     "group_by",

@@ -100,11 +100,11 @@ def _overview(target: Target, days: float, timeout: str, output_format: Format) 
 
 
 def question(
-    name: str, *, window: bool = True, limit: int | None = 20
+    name: str, *, window: bool = True, limit: int | None = 20, start: str = "-1h"
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Make a question of a function that takes a client, and options of its own.
 
-    Adds the options that all have; those given to `query` itself count as well.
+    Adds the options that all have; those given to `query` itself count as well. `start`: from when, if nobody says.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -125,26 +125,37 @@ def question(
                 function(ask, **options)
 
         decorated = with_target(call)
-        for option in _options(window=window, limit=limit):
+        for option in _options(window=window, limit=limit, start=start):
             decorated = option(decorated)
         return click.command(name)(decorated)
 
     return decorate
 
 
-def _options(*, window: bool, limit: int | None) -> Iterator[Callable[..., Any]]:
+def _options(*, window: bool, limit: int | None, start: str) -> Iterator[Callable[..., Any]]:
     yield format_option
     yield click.option("--timeout", metavar="DURATION", help="How long it may take. [default: 30s]")
     if limit is not None:
         yield click.option("--limit", type=click.IntRange(min=1), help=f"At most so many. [default: {limit}]")
     if window:
-        yield click.option("--end", metavar="TIME", default="now", help="Up to when. [default: now]")
+        # Either pair: OpenTelemetry's people say start and end, and `collector cost` says from and to.
+        yield click.option(
+            "--end",
+            "--to",
+            "end",
+            metavar="TIME",
+            default="now",
+            show_default=True,
+            help="Up to when, not included.",
+        )
         yield click.option(
             "--start",
+            "--from",
+            "start",
             metavar="TIME",
-            default="-1h",
+            default=start,
             show_default=True,
-            help="From when: -90m, -7d, 2026-01-31T12:00:00Z or epoch seconds.",
+            help="From when: -90m, -7d, 2026-01-31, 2026-01-31T12:00:00Z or epoch seconds.",
         )
         yield click.option(
             "--days",
