@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,5 +60,12 @@ class CostMetricsConfig(CostFilesConfig):
                 )
         if self.ca_file is not None and not self.ca_file.is_file():
             yield Invalid("ca_file", f"there is no file {self.ca_file}")
+        elif self.ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=self.ca_file)
+            except OSError as error:  # of ssl too
+                yield Invalid(
+                    "ca_file", f"{self.ca_file} cannot be read as PEM certificates: {error.strerror or error}"
+                )
         if not self.bases:
             yield Invalid("bases", "is empty: leave it out, or name effective, billed or list")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import trustme
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -58,6 +61,13 @@ class Backend:
 
 @pytest.fixture
 def backend() -> Iterator[Backend]:
+    with serving() as found:
+        yield found
+
+
+@contextmanager
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Backend]:
+    """A server on loopback; with `tls`, over https."""
     found = Backend()
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,14 +81,23 @@ def backend() -> Iterator[Backend]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    class Server(HTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """A client that does not trust it goes away; that is for the test to see at the client."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        # The handshake is part of the first read: a client that only connects must not hold the others up.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}"
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    found.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager
@@ -182,6 +201,7 @@ def test_an_endpoint_that_is_away_is_said(tmp_path: Path) -> None:
         ({"headers": {"a b": Secret("c")}}, "headers.a b", "is not a header"),
         ({"headers": {"a": Secret("c\nd")}}, "headers.a", "is not a header"),
         ({"ca_file": Path("/none.pem")}, "ca_file", "there is no file /none.pem"),
+        ({"ca_file": Path(__file__)}, "ca_file", "cannot be read as PEM certificates"),
         ({"bases": ()}, "bases", "is empty"),
     ],
 )
@@ -191,3 +211,93 @@ def test_options_are_checked(options: dict[str, Any], key: str, message: str, tm
     [invalid] = CostMetricsConfig(directory=tmp_path, **given).validate()
     assert invalid.key == key
     assert message in invalid.message
+
+
+# --- https --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def secured(authority: trustme.CA, name: str = "127.0.0.1", **options: Any) -> Iterator[Backend]:
+    """A server whose certificate is for `name`. `options`: of the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, **options).configure_cert(context)
+    with serving(context) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return tmp_path / "ca.pem"
+
+
+def test_costs_are_sent_over_https(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
+    """To a server whose certificate an authority has signed that is trusted."""
+    with secured(authority) as backend:
+        with exporting(tmp_path / "sent", backend, ca_file=ca_file) as (exporter, house):
+            exporter.export(batch(0, ledger()))
+        assert said(house) == (State.OK, "written")
+        assert backend.sums["cost.attributed", NOW_UNIX_NANO + HOUR] == pytest.approx(1)
+
+
+def test_the_systems_authorities_are_trusted_where_none_are_named(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OpenSSL finds them."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    with secured(authority) as backend:
+        with exporting(tmp_path / "sent", backend) as (exporter, house):
+            exporter.export(batch(0, ledger()))
+        assert said(house) == (State.OK, "written")
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "options", "why"),
+    [
+        ("127.0.0.1", False, {}, "unable to get local issuer certificate"),
+        ("127.0.0.2", True, {}, "IP address mismatch, certificate is not valid for '127.0.0.1'"),
+        ("example.test", True, {}, "certificate is not valid for '127.0.0.1'"),
+        ("127.0.0.1", True, {"not_after": datetime(2020, 1, 1, tzinfo=UTC), "not_before": datetime(2019, 1, 1, tzinfo=UTC)}, "certificate has expired"),
+    ],
+    ids=["unknown authority", "another address", "another name", "expired"],
+)  # fmt: skip
+def test_a_server_that_is_not_who_it_says_is_sent_nothing(
+    authority: trustme.CA,
+    ca_file: Path,
+    tmp_path: Path,
+    name: str,
+    trusted: bool,
+    options: dict[str, Any],
+    why: str,
+) -> None:
+    """The state says why; when it has a right certificate, everything is sent."""
+    if not trusted:
+        trustme.CA().cert_pem.write_to_path(str(ca_file))
+    with secured(authority, name, **options) as backend:
+        with exporting(tmp_path / "sent", backend, ca_file=ca_file) as (exporter, house):
+            exporter.export(batch(0, ledger()))
+        state, message = said(house)
+        assert state is State.DEGRADED
+        assert f"{backend.url}/v1/metrics: " in message
+        assert why in message
+        assert backend.requests == 0
+    authority.cert_pem.write_to_path(str(ca_file))
+    with secured(authority) as backend:
+        with exporting(tmp_path / "sent", backend, ca_file=ca_file):
+            pass
+        assert backend.sums["cost.attributed", NOW_UNIX_NANO + HOUR] == pytest.approx(1)
+
+
+def test_https_to_a_server_that_speaks_http_is_said(backend: Backend, ca_file: Path, tmp_path: Path) -> None:
+    """And nothing is sent in the clear."""
+    backend.url = backend.url.replace("http:", "https:")
+    with exporting(tmp_path / "sent", backend, ca_file=ca_file) as (exporter, house):
+        exporter.export(batch(0, ledger()))
+    state, message = said(house)
+    assert (state, backend.requests) == (State.DEGRADED, 0)
+    assert f"{backend.url}/v1/metrics: " in message
