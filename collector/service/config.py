@@ -372,6 +372,11 @@ class _Reader:
 
     def unused(self) -> None:
         """Warn of what is defined and does nothing."""
+        for section in ("receivers", "extensions"):
+            for key, defined in self.defined[section].items():
+                over_store = defined.factory.over_store if defined is not None and defined.config else None
+                if over_store is not None and defined is not None and (section, key) in self.used:
+                    self.used.add(("exporters", over_store.exporter(defined.config)))
         for section, kind in _SECTIONS.items():
             for key, defined in self.defined[section].items():
                 if defined is not None and (section, key) not in self.used:

@@ -139,3 +139,32 @@ def test_what_the_extension_attributes_arrives_in_files(tmp_path: Path) -> None:
         assert daemon.stop() == 0
         assert _same(tmp_path, store)
         assert store.query("SELECT * FROM cost_balance").rows == []
+
+
+def test_another_configuration_goes_on_where_the_one_before_was(tmp_path: Path) -> None:
+    """SIGHUP: the receiver is another one, or has another database; nothing is left out."""
+    text = _config(tmp_path, "disk")
+    with closing(open_store(f"sqlite:///{tmp_path}/telemetry.db")) as store:
+        store.migrate()
+        telemetry(store, hours=2, part="early")
+        attribute(store)
+        with running(tmp_path, text) as daemon:
+            eventually(lambda: _same(tmp_path, store), within_s=30, what="the files of what is stored")
+            (tmp_path / "collector.yaml").write_text(text.replace("interval: 200ms}", "interval: 100ms}"))
+            daemon.signal(signal.SIGHUP)
+            eventually(lambda: daemon.logged("Configuration reloaded."), what="a reload")
+            assert any("receiver cost_ledger changed" in str(line) for line in daemon.log)
+            telemetry(store, hours=2, part="late")
+            attribute(store)
+            eventually(lambda: _same(tmp_path, store), within_s=30, what="the files of what was revised")
+            assert daemon.stop() == 0
+    with closing(open_store(f"sqlite:///{tmp_path}/other.db")) as other:
+        other.migrate()
+        telemetry(other, hours=3)
+        attribute(other)
+        with running(tmp_path, text.replace("telemetry.db", "other.db")) as daemon:
+            ids = _stored(other).keys()
+            eventually(
+                lambda: ids <= {row["x_RecordId"] for row in _rows(tmp_path)}, within_s=30, what="both"
+            )
+            assert daemon.stop() == 0

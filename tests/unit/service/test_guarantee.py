@@ -124,3 +124,15 @@ def test_a_ledger_is_in_a_database_that_lasts(tmp_path: Path, exporter: str) -> 
     assert problem == (
         f"receiver 'cost_ledger': '{exporter}' is no exporter to a database that lasts: there is sqlite"
     )
+
+
+def test_an_exporter_whose_database_is_read_is_used(tmp_path: Path) -> None:
+    """Also where no pipeline leads to it; one that nobody names is not."""
+    path = tmp_path / "c.yaml"
+    path.write_text(LEDGER % ("sqlite", "{}", ", ack: stored"))
+    said = [
+        problem.message
+        for problem in load_config(load([str(path)], [], Surroundings({})), FACTORIES).warnings
+    ]
+    assert "exporter 'memory' is not used" in said
+    assert "exporter 'sqlite' is not used" not in said
