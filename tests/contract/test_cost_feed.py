@@ -13,13 +13,19 @@ from collector.accounting.bills import import_bill
 from collector.accounting.book import Book, minute_of, minute_queue, minute_queues
 from collector.accounting.export import records_of, write_focus
 from collector.accounting.feed import LedgerFeed
+from collector.config.types import Duration
 from collector.cost.calendar import MINUTE_NS
 from collector.cost.focus.rows import FocusOptions
 from collector.cost.record import ChargeClass, CostAttributionRecord, Period
 from collector.model.signal import Signal
+from collector.pipeline.component import State
+from collector.receivers.cost_ledger.config import CostLedgerConfig
+from collector.receivers.cost_ledger.receiver import CostLedgerReceiver
 from collector.storage.encoding import payload_encoder
 from collector.storage.store import Store, store_for
 from tests.contract.test_cost_runs import DAY, HOUR, START, attribute, clock, telemetry
+from tests.support.components import RecordingConsumer, make_house
+from tests.support.eventually import eventually
 from tests.support.stores import assert_balanced
 
 EVER = Period(0, 2**62)
@@ -147,6 +153,26 @@ def test_bills_are_passed_on(store: Store, tmp_path: Path) -> None:
         assert pass_on(feed, other, 1) == [0]
         assert pass_on(feed, other) == [0, 1, 2], "a page is done when all of it is"
         assert content(other) == content(billed)
+
+
+def test_the_receiver_works_over_every_store(lasting_store_url: str) -> None:
+    """It has the lock in one connection, and reads and writes in another."""
+    consumer, house = RecordingConsumer(), make_house("cost_ledger", "receiver")
+    config = CostLedgerConfig(exporter="db", interval=Duration(0.1))
+    with closing(store_for(lasting_store_url)) as store:
+        store.open()
+        store.migrate()
+        telemetry(store)
+        attribute(store)
+        receiver = CostLedgerReceiver(house.settings, config, store_for(lasting_store_url), consumer)
+        receiver.start()
+        try:
+            there = len(content(store))
+            eventually(lambda: sum(data.items for data in consumer.taken) == there, what="all records")
+            eventually(lambda: (State.OK, "0 costs passed on") in house.reports, what="a turn with nothing")
+        finally:
+            receiver.shutdown()
+        assert list(LedgerFeed(store, "cost_ledger").minutes()) == []
 
 
 @pytest.mark.parametrize("minute", [0, 1, START // MINUTE_NS, 2**63 // MINUTE_NS - 2])

@@ -13,6 +13,4 @@ class CostLedgerConfig:
     """Costs that were attributed, imported or reconciled in an exporter's database, for the exporters of a pipeline."""
 
     exporter: str = option(doc="The exporter in whose database the costs are.", example="timescaledb")
-    interval: Duration = option(
-        Duration(60.0), doc="How often it looks for minutes that have changed.", minimum=0.1
-    )
+    interval: Duration = option(Duration(60.0), doc="How often it looks for what has changed.", minimum=0.1)
