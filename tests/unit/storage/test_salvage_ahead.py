@@ -61,7 +61,7 @@ def test_salvage_takes_nothing_from_the_batch_made_ahead(
     )
     exporter.start()
     queue = MemoryQueue(1_000_000, house.settings.clock)
-    limits = BatchLimits(items_min=EACH, interval_s=3600.0)
+    limits = BatchLimits(items_min=EACH, items_max=EACH, interval_s=3600.0)
     sender = Sender(house.settings, exporter, Signal.METRICS, queue, SenderConfig(), limits)
     payloads = []
     for batch, client in enumerate(clients):
