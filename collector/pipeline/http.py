@@ -16,9 +16,16 @@ if TYPE_CHECKING:
     from collector.wire.http1 import Request
 
 
+def _nobody(_reason: str) -> None:
+    """Nobody is told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
-    """What a slow or hostile client may take. Seconds, except where the name says otherwise."""
+    """What a slow or hostile client may take. Seconds, except where the name says otherwise.
+
+    `on_end` is told of each connection that one of them has ended or kept out, and by which: one word of a few.
+    """
 
     read_header_timeout_s: float = 10.0
     read_timeout_s: float = 15.0  # for a body to arrive
@@ -26,6 +33,7 @@ class HttpLimits:
     idle_timeout_s: float = 60.0
     connections_max: int = 1000
     keep_alive: bool = True  # more than one request per connection
+    on_end: Callable[[str], None] = _nobody
 
 
 class HttpPeer(Protocol):
@@ -45,6 +53,18 @@ class HttpPeer(Protocol):
             headers: Lines that end in CRLF (`wire.http1.header_lines`); without Content-Length and Connection.
             body: Left out by itself in the answer to HEAD.
         """
+        ...
+
+    def hold(self, request: Request) -> None:
+        """Read nothing more of a request that is not complete, until `go_on` or its answer.
+
+        What the client sends meanwhile fills the kernel's buffers, and then it has to wait. The time that its body may
+        take does not run.
+        """
+        ...
+
+    def go_on(self, request: Request) -> None:
+        """Read on. If it was not held, nothing happens."""
         ...
 
 

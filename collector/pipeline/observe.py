@@ -117,6 +117,13 @@ class Meters:
             "transport",
             "reason",
         )
+        self.receiver_ended_connections = counter(
+            "collector_receiver_ended_connections",
+            "Connections that a limit has ended or kept out, by which (collector/receivers/otlp/README.md).",
+            "receiver",
+            "transport",
+            "reason",
+        )
         self.receiver_normalised = counter(
             "collector_receiver_normalised",
             "Values mended on arrival, by rule (collector/wire/README.md).",

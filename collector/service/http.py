@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import socket
 
     from collector.pipeline.http import HttpHandler, HttpLimits
-    from collector.service.http_connection import Peers
+    from collector.service.http_peers import Peers
 
 T = TypeVar("T")
 
@@ -42,7 +42,8 @@ class HttpLoop:
     ) -> Listener:
         """See `HttpHost`."""
         # Not before it is needed: a daemon without HTTP does without the parser.
-        from collector.service.http_connection import HttpConnection, Peers
+        from collector.service.http_connection import HttpConnection
+        from collector.service.http_peers import Peers
 
         peers = Peers(handler, limits)
         shared = sharing.listening if isinstance(sharing, Listener) else None

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from collector.pipeline.http import HttpCall, HttpLimits, HttpPeer
-from collector.service.http_connection import HttpConnection, Peers
+from collector.service.http_connection import HttpConnection
+from collector.service.http_peers import Peers
 from collector.wire.http1 import CONTINUE, Request
 from tests.support.http2_stream import cut
 
@@ -176,10 +177,16 @@ class FakeLoop:
     """What a connection needs of an event loop."""
 
     now: float = 0.0
+    tick: float = 0.0  # how much later it is each time somebody looks
     timers: list[FakeTimer] = field(default_factory=list)
+    soon: deque[Callable[[], object]] = field(default_factory=deque)
 
     def time(self) -> float:
+        self.now += self.tick
         return self.now
+
+    def call_soon(self, call: Callable[..., object]) -> None:
+        self.soon.append(call)
 
     def call_at(self, when: float, call: Callable[..., object], *arguments: object) -> FakeTimer:
         self.timers.append(FakeTimer(when, call))
@@ -203,26 +210,37 @@ class Play:
     """A connection that is played with. Its handler tells each request what it was.
 
     It answers at once, or (`slow`) only when nothing more can be read; and refuses bodies over `BODY_MAX`, from the header or
-    as they come.
+    as they come. `tick`: seconds that pass with each look at the clock, so that much takes several turns. `holds`: it
+    does not want to read on, at every opportunity.
     """
 
-    def __init__(self, *, slow: bool = False, limits: HttpLimits | None = None) -> None:
+    def __init__(
+        self, *, slow: bool = False, limits: HttpLimits | None = None, tick: float = 0.0, holds: bool = False
+    ) -> None:
         self.slow = slow
-        self.loop = FakeLoop()
+        self.holds = holds
+        self.loop = FakeLoop(tick=tick)
         self.transport = FakeTransport()
         self.peers = Peers(self._begin, limits or HttpLimits())
         self.connection = HttpConnection(self.peers, self.loop)  # type: ignore[arg-type]
         self.connection.connection_made(self.transport)
         self.waiting: deque[tuple[Request, bytes]] = deque()
+        self.held: deque[Request] = deque()  # not read on
         self.begun = self.ended = 0  # requests, and those that were answered or given up
-        self.held = 0  # bytes that were waiting here at once, at most
 
     def _begin(self, peer: HttpPeer, request: Request) -> HttpCall | None:
         self.begun += 1
         if request.length is not None and request.length > BODY_MAX:
             self.end(request, 413, b"too large")
             return None
+        self.hold(request)
         return Echo(self, request)
+
+    def hold(self, request: Request) -> None:
+        """Have it wait, if this is a handler that does so."""
+        if self.holds:
+            self.connection.hold(request)
+            self.held.append(request)
 
     def end(self, request: Request, status: int, body: bytes) -> None:
         """Answer."""
@@ -235,6 +253,10 @@ class Play:
         while True:
             if waiting and not self.transport.paused and not self.transport.closed:
                 self.connection.data_received(waiting.popleft())
+            elif self.loop.soon:
+                self.loop.soon.popleft()()
+            elif self.held:
+                self.connection.go_on(self.held.popleft())
             elif self.waiting:
                 request, body = self.waiting.popleft()
                 self.end(request, 200, body)
@@ -266,6 +288,8 @@ class Echo:
     def received(self) -> None:
         if self.request.size > BODY_MAX:
             self.play.end(self.request, 413, b"too large")
+        else:
+            self.play.hold(self.request)
 
     def complete(self) -> None:
         request = self.request
@@ -291,8 +315,8 @@ def check_play(rng: random.Random, data: bytes) -> bool:
     Returns whether it was all in order.
     """
     plays = [
-        Play(slow=slow).feed(pieces)
-        for slow in (False, True)
+        Play(slow=slow, tick=tick, holds=holds).feed(pieces)
+        for slow, tick, holds in ((False, 0.0, False), (True, 0.0, False), (False, 0.0007, True))
         for pieces in ([data], cut(rng, data), cut(rng, data, 5000))
     ]
     first, *others = [play.facts() for play in plays]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from collector.model.errors import RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.receivers.otlp.http_routes import Routes
-from collector.receivers.otlp.waiting import UNREAD_BYTES
 from collector.receivers.otlp.work import Body, Work
 from collector.wire.compression import UnsupportedEncodingError
 from collector.wire.errors import TooLargeError
@@ -185,13 +184,16 @@ class Export:
         self._taken = False  # work on it has begun
 
     def admit(self, received: int) -> bool:
-        """Reserve for what has arrived, if all of it fits; False: it waits for room.
+        """Reserve for what has arrived, if all of it fits; False: it waits for room, and is not read meanwhile.
 
         Raises:
             RetryableError: it does not fit now.
         """
         expected = gathered_memory(max(received, self._request.length or 0))
-        return self._admission.expect(received, expected, self._resume)
+        if self._admission.expect(received, expected, self._resume):
+            return True
+        self._peer.hold(self._request)
+        return False
 
     def received(self) -> None:
         """See `HttpCall`."""
@@ -199,8 +201,8 @@ class Export:
         try:
             if size > self._desk.size_max:
                 raise TooLargeError(self._desk.size_max)
-            if not self.admit(size) and size > UNREAD_BYTES:  # it is read all the same
-                raise self._admission.reservation.short(size)
+            if self.admit(size):
+                self._peer.go_on(self._request)
         except TelemetryError as error:
             self._fail(error)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from collector.pipeline.http import HttpLimits
-from collector.receivers.otlp.http_calls import Desk
+from collector.receivers.otlp.http_calls import TRANSPORT, Desk
 
 if TYPE_CHECKING:
     from collector.pipeline.component import HttpListener, Settings
@@ -29,7 +30,8 @@ class HttpServer:
         Raises:
             StartError: it cannot.
         """
-        config = self._config
+        config, settings = self._config, self._settings
+        ended = partial(settings.meters.receiver_ended_connections.labels, str(settings.id), TRANSPORT)
         limits = HttpLimits(
             read_header_timeout_s=config.read_header_timeout,
             read_timeout_s=config.read_timeout,
@@ -37,8 +39,9 @@ class HttpServer:
             idle_timeout_s=config.idle_timeout,
             connections_max=config.connections_max,
             keep_alive=config.keep_alives_enabled,
+            on_end=lambda reason: ended(reason).inc(),
         )
-        self.listener = self._settings.http.serve(
+        self.listener = settings.http.serve(
             self._desk, config.endpoint, limits, sharing=before.listener if before else None
         )
         return self.listener.endpoint

@@ -31,7 +31,7 @@ WAITERS_MAX: Final = 1024
 # What they hold together is at most this share of the byte budget: within it if they wait for a queue, else beside it.
 _BUDGET_SHARE: Final = 8
 # What one holds at most without room in the budget: what a client sends unasked (the window of a call, one read).
-UNREAD_BYTES: Final = 256 * 1024
+_UNREAD_BYTES: Final = 256 * 1024
 # The part of a client's own deadline after which it is answered: the answer has to be there in time.
 _DEADLINE_SHARE: Final = 0.8
 
@@ -185,7 +185,7 @@ class Admission:
                 raise reservation.short(size)
             reservation.expect(received, size)
         except RetryableError as error:
-            if self.wait(error, _BUDGET, size, resume, held=min(size, UNREAD_BYTES)):
+            if self.wait(error, _BUDGET, size, resume, held=min(size, _UNREAD_BYTES)):
                 return False
             raise
         self.settle("admitted")

@@ -17,10 +17,9 @@ def test_what_is_sent_ahead_waits_unread_behind_an_answer() -> None:
     play = Play(slow=True)
     play.connection.data_received(GET * 1000)
     assert play.begun == 1
-    play.connection.data_received(GET)
     assert play.transport.paused
     play.feed([])  # the answers come
-    assert [status for status, _ in answers(play.output())] == [200] * 1001
+    assert [status for status, _ in answers(play.output())] == [200] * 1000
     assert not play.transport.paused
 
 
@@ -37,6 +36,67 @@ def test_a_client_that_does_not_read_is_not_worked_for() -> None:
     assert not play.transport.closed
     play.loop.advance(0.2)
     assert play.transport.closed
+
+
+def test_much_that_arrives_at_once_takes_several_turns() -> None:
+    """Others have theirs in between, and nothing more is read meanwhile; not even when its time is over."""
+    play = Play(tick=0.0005)
+    play.connection.data_received(GET * 1000)
+    turns = 0
+    while play.loop.soon:
+        assert play.transport.paused
+        before = play.begun
+        play.loop.advance(0)
+        play.loop.soon.popleft()()
+        assert play.begun - before < 5
+        turns += 1
+    assert turns > 200
+    assert [status for status, _ in answers(play.output())] == [200] * 1000
+    assert not play.transport.paused
+    assert not play.transport.closed
+
+
+def test_a_deadline_does_not_ring_before_what_has_arrived_was_looked_at() -> None:
+    """The time of a turn is not the client's."""
+    play = Play(tick=0.003, limits=HttpLimits(idle_timeout_s=5))
+    play.loop.tick, play.loop.now = 0.003, 4.0
+    play.connection.data_received(GET * 2)
+    assert play.loop.soon
+    play.loop.advance(60)
+    assert not play.transport.closed
+    play.loop.tick = 0
+    play.feed([])
+    assert play.begun == 2
+    play.loop.advance(5.1)
+    assert play.facts()[-1]
+
+
+def test_who_is_held_is_not_read_and_loses_no_time() -> None:
+    """Room is waited for, and the kernel's buffers fill; a client that waits for a word waits for it."""
+    play = Play(holds=True, limits=HttpLimits(read_timeout_s=3))
+    play.connection.data_received(POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    assert (play.transport.paused, bytes(play.transport.output)) == (True, b"")
+    play.loop.advance(60)
+    play.holds = False
+    play.connection.go_on(play.held.popleft())
+    assert (play.transport.paused, bytes(play.transport.output)) == (False, CONTINUE)
+    play.loop.advance(2.5)
+    assert not play.output()
+    play.loop.advance(1.0)
+    assert [status for status, _ in answers(play.output())] == [503]
+
+
+def test_who_is_held_may_be_refused() -> None:
+    """Then the rest is read and forgotten; of a client that was not told to send it nobody knows whether it comes."""
+    for expects, last in ((b"", False), (b"Expect: 100-continue\r\n", True)):
+        play = Play(holds=True)
+        play.connection.data_received(POST + expects + b"Content-Length: 5\r\n\r\n")
+        play.end(play.held.popleft(), 503, b"later")
+        play.holds = False
+        assert play.transport.half_closed == last
+        assert not play.transport.paused
+        play.feed([b"hello" + GET])
+        assert [status for status, _ in answers(play.output())] == ([503] if last else [503, 200])
 
 
 @pytest.mark.parametrize(
