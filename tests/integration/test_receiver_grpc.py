@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ from collector.model.clock import SystemClock
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
 from collector.pipeline.component import StartError, State
-from collector.receivers.otlp import grpc_connection
+from collector.receivers.otlp import grpc_connection, grpc_peers
 from collector.receivers.otlp.config import KeepaliveConfig, KeepaliveServerConfig
 from collector.receivers.otlp.factory import FACTORY
 from collector.service.http import HttpLoop
@@ -221,7 +223,7 @@ def test_grpc_makes_room_by_asking_the_connection_that_idles_longest_to_leave() 
 
 def test_grpc_bounds_calls_that_do_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many connections have fewer open calls each; what is refused may be sent again, and complete calls are taken."""
-    monkeypatch.setattr(grpc_connection, "_ARRIVING_MAX", 8)
+    monkeypatch.setattr(grpc_peers, "_ARRIVING_MAX", 8)
     with (
         running_receiver() as running,
         RawHttp2(running.grpc) as greedy,
@@ -251,8 +253,9 @@ def test_grpc_answers_all_calls_that_come_at_once(monkeypatch: pytest.MonkeyPatc
         assert not streams
 
 
-def test_grpc_refuses_connections_when_all_are_busy() -> None:
-    """More are closed at once; those that are there go on."""
+@contextlib.contextmanager
+def full() -> Iterator[Running]:
+    """A receiver whose one connection has a call, and is still in order at the end."""
     with (
         running_receiver(grpc={"connections_max": 1}) as running,
         RawHttp2(running.grpc) as first,
@@ -260,10 +263,54 @@ def test_grpc_refuses_connections_when_all_are_busy() -> None:
         stream = first.open(EXPORT)
         first.send_frame(0, 0, stream, b"\0\0")
         eventually(lambda: any(peer.busy for peer in running.receiver._grpc._peers.open))  # type: ignore[union-attr]
-        with pytest.raises((EOFError, ConnectionError)), RawHttp2(running.grpc) as second:
-            second.call(EXPORT, b"")
+        yield running
         first.send_frame(0, 1, stream, b"\0\0\0")
         assert first.read(stream).code == 0
+
+
+def turned_away(running: Running) -> float:
+    labels = {"receiver": "otlp", "transport": "grpc", "reason": "connections_max"}
+    return running.house.sample("collector_receiver_ended_connections_total", **labels)
+
+
+def test_grpc_tells_a_client_for_whom_there_is_no_room() -> None:
+    """It comes back, after growing pauses: after a GOAWAY it would at once, again and again, until its deadline."""
+    with full() as running:
+        with grpc.insecure_channel(running.grpc) as channel:
+            export = channel.unary_unary(EXPORT, bytes, bytes)
+            end = time.monotonic() + 1.5
+            while time.monotonic() < end:
+                with pytest.raises(grpc.RpcError) as caught:
+                    export(b"", timeout=5)
+                call: Any = caught.value
+                assert call.code() is grpc.StatusCode.UNAVAILABLE
+                assert "HTTP status 503" in call.details()
+                time.sleep(0.02)
+        assert 1 <= turned_away(running) <= 4
+        eventually(lambda: not running.receiver._grpc._peers.leaving)  # type: ignore[union-attr]
+
+
+def test_grpc_answers_few_of_a_flood_of_connections() -> None:
+    """The others are closed: to be polite must not cost more than to be flooded."""
+    with full() as running:
+        answers = []
+        for _ in range(200):
+            with contextlib.suppress(ConnectionError), RawHttp.to(running.grpc) as client:
+                answers.append(client.read_raw(4096))
+        assert turned_away(running) == 200
+        polite = [answer for answer in answers if answer]
+        assert 1 <= len(polite) < 100
+        assert all(b"503" in answer and b"try again" in answer for answer in polite)
+
+
+def test_grpc_lets_only_so_many_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was told the last and does not close has a file of ours: not more of them than there may be connections."""
+    monkeypatch.setattr(grpc_peers, "_POLITE_EVERY_S", 0.0)
+    with full() as running, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(RawHttp.to(running.grpc)) for _ in range(5)]
+        eventually(lambda: turned_away(running) == 5)
+        assert len(running.receiver._grpc._peers.leaving) == 1  # type: ignore[union-attr]
+        assert all(client.closed_by_server() for client in clients)
 
 
 def test_grpc_ages_connections_without_losing_a_call() -> None:

@@ -98,7 +98,7 @@ class GrpcConfig:
         100, doc="Calls at once per connection; a client keeps further ones waiting. 0: unlimited.", minimum=0
     )
     connections_max: int = option(
-        1000, doc="Connections at once; the longest idle one makes room, or a new one is closed.", minimum=1
+        1000, doc="Connections at once; the longest idle one makes room, or a new one gets 503.", minimum=1
     )
     read_timeout: Duration = option(
         Duration(15.0), doc="A request must have arrived within this, or it is cancelled. 0: no limit."

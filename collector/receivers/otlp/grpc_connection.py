@@ -6,11 +6,9 @@ All of it runs on the event loop. A call that is complete when it arrives, as mo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from collector.receivers.otlp.config import GrpcConfig
+from collector.receivers.otlp.grpc_peers import HTTP_1_ANSWER, Call, Peers
 from collector.wire.http2.connection import Connection, Event, Limits, Stream
 from collector.wire.http2.frames import ErrorCode
 
@@ -28,45 +26,10 @@ _DISCARD_MAX: Final = 8 * 1024 * 1024
 _PING_STRIKES: Final = 2
 _PING_WITHOUT_CALLS_S: Final = 7200.0
 _FORGIVE_EVERY_S: Final = 60.0
-# Calls that are open and not complete hold 1 to 2 KB each that the byte budget does not see. All connections share so
-# many; each may have some.
-_ARRIVING_MAX: Final = 4096
-_ARRIVING_MIN: Final = 4
 _UNLIMITED_STREAMS: Final = 100_000
 # A connection lets the others have a turn after this: of several that have much to do, one waits for all turns.
 _TURN_S: Final = 0.0005
 _HTTP_1: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC")
-_WRONG_PROTOCOL: Final = (
-    b"this port speaks gRPC (HTTP/2); send OTLP/HTTP to the HTTP endpoint (default port 4318)\n"
-)
-
-
-class Call(Protocol):
-    """What is done with one call."""
-
-    timeout_s: float  # how long it may take to arrive, by its own words
-
-    def received(self) -> None:
-        """More of it has arrived, or its end: see `Stream`."""
-        ...
-
-    def expired(self) -> None:
-        """It has not arrived in time."""
-        ...
-
-    def gone(self) -> None:
-        """The client has given it up, or the connection has ended."""
-        ...
-
-
-@dataclass(slots=True)
-class Peers:
-    """The connections of one listener, and what they have in common."""
-
-    config: GrpcConfig
-    accept: Callable[[GrpcConnection, Stream], Call]
-    open: set[GrpcConnection]
-    stopping: bool = False
 
 
 class GrpcConnection(asyncio.Protocol):
@@ -108,14 +71,28 @@ class GrpcConnection(asyncio.Protocol):
             raise TypeError(f"{transport!r} cannot be written to")
         self._transport = transport
         peers = self._peers
-        if len(peers.open) >= self._config.connections_max and not _evict_idlest(peers):
-            transport.abort()
+        if not peers.make_room():
+            self._turn_away()
             return
         peers.open.add(self)
         # Our SETTINGS wait for the client's first bytes: one that speaks HTTP/1.1 shall understand its answer.
         self._arm(self._opened_at + _GREETING_S)
         if peers.stopping:  # it was on its way: what it brings already is taken
             self.drain()
+
+    def _turn_away(self) -> None:
+        self._peers.on_end("connections_max")
+        answer = self._peers.farewell(self.loop.time())
+        if answer:
+            self._say_last(answer)
+        else:
+            self.abort()
+
+    def _say_last(self, answer: bytes) -> None:
+        """Tell something to a client with which there is no HTTP/2, and close."""
+        if self._transport is not None:
+            self._transport.write(answer)
+        self._close()
 
     def data_received(self, data: bytes) -> None:
         """Feed HTTP/2, and do at once what can be done at once."""
@@ -125,7 +102,7 @@ class GrpcConnection(asyncio.Protocol):
         self._heard_at = self.loop.time()
         http2 = self.http2
         if not http2.greeted and data[:4] in _HTTP_1:
-            self._answer_http1()
+            self._say_last(HTTP_1_ANSWER)
             return
         self._work(self._later + http2.receive(data))
 
@@ -145,6 +122,9 @@ class GrpcConnection(asyncio.Protocol):
                 self._later = events[number:]
                 break
         self._busy = False
+        if self.http2.refused:
+            self._peers.on_refused(self.http2.refused)
+            self.http2.refused = 0
         self.flush()
         if self._unfinished:
             self.loop.call_soon(self._go_on)
@@ -171,8 +151,9 @@ class GrpcConnection(asyncio.Protocol):
 
     def _on_call(self, event: Event, stream: Stream) -> None:
         if event is Event.OPENED:
-            if not stream.ended and len(self._arriving) >= self._arriving_max():
+            if not stream.ended and len(self._arriving) >= self._peers.arriving_max():
                 self.http2.reset(stream, ErrorCode.REFUSED_STREAM)
+                self.http2.refused += 1
                 return
             call = self._calls[stream] = self._peers.accept(self, stream)
         else:
@@ -190,10 +171,6 @@ class GrpcConnection(asyncio.Protocol):
             until = self._heard_at + min(self._config.read_timeout, call.timeout_s)
             self._arriving[stream] = until
             self._arm(until)
-
-    def _arriving_max(self) -> int:
-        """How many calls may be on their way here: a client that has few connections beside it has all it is told."""
-        return max(_ARRIVING_MIN, _ARRIVING_MAX // max(1, len(self._peers.open)))
 
     def _on_connection(self, event: Event) -> None:
         if event is Event.PING:
@@ -215,6 +192,7 @@ class GrpcConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything."""
         self._peers.open.discard(self)
+        self._peers.leaving.discard(self)
         self._ending = True
         if self._timer is not None:
             self._timer.cancel()
@@ -290,12 +268,19 @@ class GrpcConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close so that the client can read what it was sent last: first our side, then, a moment later, all."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._ending:
             return
-        self._peers.open.discard(self)
+        peers = self._peers
+        peers.open.discard(self)
         self._ending = True
+        if self.http2.closed_by is not None:
+            peers.on_end(self.http2.closed_by.name.lower())
         for stream in list(self._calls):
             self._forget(stream, gone=True)
+        if not peers.may_linger():
+            transport.abort()
+            return
+        peers.leaving.add(self)
         try:
             transport.write_eof()
         except (OSError, NotImplementedError):  # the client has closed already; TLS has no half
@@ -315,14 +300,6 @@ class GrpcConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _answer_http1(self) -> None:
-        head = b"HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\nconnection: close\r\n"
-        if self._transport is not None:
-            self._transport.write(
-                head + b"content-length: %d\r\n\r\n" % len(_WRONG_PROTOCOL) + _WRONG_PROTOCOL
-            )
-        self._close()
-
     # --- time -------------------------------------------------------------------------------------------
 
     def _arm(self, at: float) -> None:
@@ -340,8 +317,13 @@ class GrpcConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._is_over(now):
+        if (reason := self._overdue(now)) is not None:
+            if reason:
+                self._peers.on_end(reason)
             self.abort()
+            return
+        if self._ending:
+            self._arm(self._leave_at or now)
             return
         for stream, until in list(self._arriving.items()):
             if until <= now and (call := self._calls.get(stream)) is not None:
@@ -357,19 +339,24 @@ class GrpcConnection(asyncio.Protocol):
         if not transport.is_closing():
             self._arm(max(now + 0.01, self._next_look(now)))
 
-    def _is_over(self, now: float) -> bool:
-        if not self.http2.greeted:
-            return now >= self._opened_at + _GREETING_S
-        if self._unread_since is not None and now >= self._unread_since + _WRITE_S:
-            return True
+    def _overdue(self, now: float) -> str | None:
+        """What should have happened and has not, as it is counted; "" if it has been told to leave. None: nothing."""
         if self._leave_at is not None and now >= self._leave_at:
-            return True
+            return ""
+        if self._ending:
+            return None
+        if not self.http2.greeted:
+            return "greeting_timeout" if now >= self._opened_at + _GREETING_S else None
+        if self._unread_since is not None and now >= self._unread_since + _WRITE_S:
+            return "write_timeout"
         if not self.http2.blocked:
             self._blocked_since = None
         elif self._blocked_since is not None and now >= self._blocked_since + _WRITE_S:
-            return True
+            return "write_timeout"
         timeout_s = self._config.keepalive.server_parameters.timeout
-        return self._pinged_at is not None and now >= self._pinged_at + timeout_s
+        if self._pinged_at is not None and now >= self._pinged_at + timeout_s:
+            return "keepalive_timeout"
+        return None
 
     def _age(self, now: float) -> None:
         server = self._config.keepalive.server_parameters
@@ -379,7 +366,8 @@ class GrpcConnection(asyncio.Protocol):
             and not self._calls
             and now >= self.idle_since + server.max_connection_idle
         )
-        if old or idle:
+        if (old or idle) and not self.http2.leaving:
+            self._peers.on_end("max_connection_age" if old else "max_connection_idle")
             self.drain(server.max_connection_age_grace if old else None)
 
     def _keep_alive(self, now: float) -> None:
@@ -409,14 +397,3 @@ class GrpcConnection(asyncio.Protocol):
         else:
             times.append(self._heard_at + server.time)
         return min(times)
-
-
-def _evict_idlest(peers: Peers) -> bool:
-    """Ask the connection without calls that has been so for longest to leave: its client makes a new one."""
-    idle = [connection for connection in peers.open if not connection.busy]
-    if not idle:
-        return False
-    victim = min(idle, key=lambda connection: connection.idle_since)
-    victim.drain()
-    peers.open.discard(victim)
-    return True

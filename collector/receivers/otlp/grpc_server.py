@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from collector.model.signal import Signal
 from collector.receivers.otlp import grpc_messages
-from collector.receivers.otlp.grpc_calls import Desk, ExportCall, SettledCall
-from collector.receivers.otlp.grpc_connection import Call, GrpcConnection, Peers
+from collector.receivers.otlp.grpc_calls import TRANSPORT, Desk, ExportCall, SettledCall
+from collector.receivers.otlp.grpc_connection import GrpcConnection
+from collector.receivers.otlp.grpc_peers import Call, Peers
 from collector.receivers.otlp.grpc_services import Health, QuestionCall, Reflection
 from collector.wire import grpc
 from collector.wire.grpc import CallHead, read_head
@@ -43,7 +44,10 @@ class GrpcServer:
         self._config = config
         self._intake = intake
         self._desk = Desk(settings, config, intake, waiting)
-        self._peers = Peers(config, self._accept, set())
+        meters, name = settings.meters, str(settings.id)
+        ended = partial(meters.receiver_ended_connections.labels, name, TRANSPORT)
+        refused = meters.receiver_requests.labels(name, TRANSPORT, "refused")
+        self._peers = Peers(config, self._accept, lambda reason: ended(reason).inc(), refused.inc)
         self._heads: dict[Fields, CallHead] = {}
         self._methods = self._all_methods()
         self.listener: SocketListener | None = None
@@ -102,7 +106,7 @@ class GrpcServer:
         until = loop.time() + grace_s
         while self._peers.open and loop.time() < until:
             await asyncio.sleep(0.01)
-        for connection in list(self._peers.open):
+        for connection in [*self._peers.open, *self._peers.leaving]:
             connection.abort()
         await asyncio.sleep(0)  # one turn of the loop, in which they learn of it
 

@@ -99,6 +99,7 @@ class Connection:
         self._limits = limits
         self.streams: dict[int, Stream] = {}  # not ended by both sides yet
         self.closed = False
+        self.closed_by: ErrorCode | None = None  # why, if it was for what the client has done
         self.leaving = False  # the client was told to make no new calls; those on their way are still taken
         self.draining = False  # the last call is known
         self.greeted = False  # the preface has arrived
@@ -120,6 +121,7 @@ class Connection:
         self._stream_send_window = frames.WINDOW_DEFAULT
         self._unsent_size = 0
         self._nuisance = 0
+        self.refused = 0  # calls, since somebody looked
         self._output.append(
             frames.settings(
                 {
@@ -312,6 +314,7 @@ class Connection:
             return  # the GOAWAY has told that it will not be looked at
         if len(self.streams) >= self._limits.streams_max:
             self._annoy(_NUISANCE_OF_REFUSED)
+            self.refused += 1
             self._output.append(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             return
         stream = Stream(stream_id, fields, self._limits.stream_window, self._stream_send_window)
@@ -541,6 +544,7 @@ class Connection:
         """End the connection: nothing that arrives counts any more."""
         if not self.closed:
             self.closed = True
+            self.closed_by = code
             self.unread = False
             self.streams.clear()
             self._rest = b""
