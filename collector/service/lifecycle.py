@@ -21,6 +21,7 @@ from collector.service.build import build
 from collector.service.exposition import ProcessMetrics
 from collector.service.graph import House
 from collector.service.http import HttpLoop
+from collector.service.open_files import allow_open_files
 from collector.service.reload import ReloadMetrics, Reloads
 from collector.service.status import ComponentMetrics
 from collector.service.supervisor import Reload, Stop, Supervisor
@@ -49,6 +50,7 @@ class Service:
 
     def __init__(self, config: Config, log: Log, clock: Clock, *, read: Read | None = None) -> None:
         give_memory_back()
+        allow_open_files()
         self._log = log
         self._clock = clock
         self._supervisor = Supervisor(log.root)

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.support.daemon import ROOT, Daemon, running
 from tests.support.destination import sqlite_destination
 from tests.support.eventually import eventually
 from tests.support.instrumented_app import post_json
+from tests.support.raw_http import RawHttp
 
 
 def send_logs(daemon: Daemon, count: int) -> None:
@@ -170,3 +171,16 @@ def test_the_command_line_answers_without_loading_the_daemon(argument: str) -> N
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script, argument], check=True, capture_output=True, cwd=ROOT)
+
+
+def test_it_has_as_many_files_as_it_may(tmp_path: Path) -> None:
+    """What a shell gives is less than the connections that are allowed; who idles in all of it keeps nobody out."""
+    few = ("sh", "-c", 'ulimit -Sn 128 && exec "$@"', "sh")
+    config = sqlite_destination(tmp_path / "telemetry.db").config()
+    with running(tmp_path, config, launcher=few) as daemon, ExitStack() as stack:
+        for endpoint in (daemon.grpc, daemon.http.removeprefix("http://")):
+            for _ in range(200):
+                stack.enter_context(RawHttp.to(endpoint))
+        send_logs(daemon, 3)
+        assert daemon.stop() == 0
+    assert stored_logs(tmp_path / "telemetry.db") == 3

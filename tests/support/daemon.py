@@ -168,10 +168,16 @@ def running(
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     interpreter: Sequence[str] = (),
+    launcher: Sequence[str] = (),
 ) -> Iterator[Daemon]:
     """A daemon that is up; killed at the end if the test has not stopped it."""
     daemon = Daemon.spawn(
-        directory, config, arguments=arguments, environment=environment, interpreter=interpreter
+        directory,
+        config,
+        arguments=arguments,
+        environment=environment,
+        interpreter=interpreter,
+        launcher=launcher,
     )
     try:
         daemon.wait_until_ready()
