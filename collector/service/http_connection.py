@@ -8,31 +8,17 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import msgspec
-
 from collector.pipeline.http import HttpCall
 from collector.service.deadline import Deadline
 from collector.service.http_peers import Peers
 from collector.service.http_phases import DISCARD_S, ENDED, Phase
+from collector.service.http_refusals import HTTP2_ANSWER, HTTP2_PREFACE, refusal
 from collector.wire.http1 import CONTINUE, Problem, Reader, Request, response_head
-from collector.wire.http2 import frames
-from collector.wire.http2.frames import ErrorCode
 
 # What a client may still send of what nobody wants.
 _DISCARD_BYTES_MAX: Final = 256 * 1024 * 1024
 # A connection lets the others have a turn after this, also within what has arrived at once.
 _TURN_S: Final = 0.002
-# The connection preface of HTTP/2 (RFC 9113, section 3.4): a gRPC client at the wrong port.
-_HTTP2_PREFACE: Final = b"PRI * HTTP/2.0"
-_HTTP2_ANSWER: Final = frames.settings({}) + frames.goaway(
-    0,
-    ErrorCode.HTTP_1_1_REQUIRED,
-    b"this port speaks HTTP/1.1; send OTLP/gRPC to the gRPC endpoint (default port 4317)",
-)
-
-# google.rpc.Code, for the bodies of answers that no handler gives.
-_INVALID_ARGUMENT: Final = 3
-_UNAVAILABLE: Final = 14
 
 
 class HttpConnection(asyncio.Protocol):
@@ -58,6 +44,7 @@ class HttpConnection(asyncio.Protocol):
         self._unfinished = False  # there is more to do at once, in the next turn
         self._ended = False  # the client sends nothing more
         self._discarded = 0
+        self._ahead = 0  # of `Peers.ahead`
         self._phase: Phase | None = None
         self._deadline = Deadline(loop, self._expire)  # of the phase
         self._unread: asyncio.TimerHandle | None = None  # set while the client does not read
@@ -74,7 +61,7 @@ class HttpConnection(asyncio.Protocol):
         self._last = peers.stopping
         if not peers.make_room():
             self._note("connections_max")
-            self._refuse(Problem(503, f"{most} connections are open; try again"), _UNAVAILABLE)
+            self._refuse(Problem(503, f"{most} connections are open; try again"))
             return
         peers.open.add(self)
         self._wait_for(Phase.IDLE)
@@ -93,15 +80,17 @@ class HttpConnection(asyncio.Protocol):
         self._reader.push(data)
         if self._phase is Phase.ANSWER or self._held or self._unfinished:
             self._pause()
+            if self._count_ahead():
+                self._stop_ahead()
         else:
             self._go_on()
 
     def _is_http2(self, data: bytes) -> bool:
         """Whether it is, or may become: then it is kept."""
-        if data.startswith(_HTTP2_PREFACE):
-            self._refuse_http2()
+        if data.startswith(HTTP2_PREFACE):
+            self._say_last(HTTP2_ANSWER)
             return True
-        if _HTTP2_PREFACE.startswith(data):
+        if HTTP2_PREFACE.startswith(data):
             self._first = data
             if self._phase is not Phase.HEADER:
                 self._wait_for(Phase.HEADER)
@@ -123,6 +112,7 @@ class HttpConnection(asyncio.Protocol):
             self._unread.cancel()
             self._unread = None
         self._reader.close()
+        self._count_ahead()
         self._forget()
 
     def pause_writing(self) -> None:
@@ -190,6 +180,24 @@ class HttpConnection(asyncio.Protocol):
             self.loop.call_soon(self._take_turn)
         else:
             self._rest()
+        if self._count_ahead() and self._phase is not Phase.END:
+            self._stop_ahead()
+
+    def _count_ahead(self) -> bool:
+        """Count what the client has sent ahead; True: it is too much."""
+        before = self._ahead
+        self._ahead = 0 if self._held else self._reader.ahead  # who is held is counted by who holds it
+        return self._peers.too_much_ahead(before, self._ahead)
+
+    def _stop_ahead(self) -> None:
+        """Answer what is worked on, and nothing that came behind it."""
+        self._note("sent_ahead")
+        self._last = True
+        if self._request is not None and self._begun and not self._answered:
+            self._reader.forget()
+            self._count_ahead()
+        else:
+            self._refuse(Problem(503, "clients have sent too much ahead; try again"))
 
     def _take_turn(self) -> None:
         self._unfinished = False
@@ -286,28 +294,18 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse_for(self, problem: Problem) -> None:
         self._note("header_size" if problem.status == 431 else "not_http")
-        self._refuse(problem, _INVALID_ARGUMENT)
+        self._refuse(problem)
 
-    def _refuse(self, problem: Problem, code: int) -> None:
-        """Answer what never becomes a request. JSON, as no encoding was negotiated; then close."""
-        transport = self._transport
+    def _refuse(self, problem: Problem) -> None:
+        """Answer what never becomes a request; then close."""
         answered = self._answered and self._request is not None
         self._forget()
-        if transport is None:
-            return
-        if not answered:
-            headers = b"content-type: application/json\r\n"
-            if problem.status == 503:
-                headers += b"retry-after: 1\r\n"
-            body = msgspec.json.encode({"code": code, "message": problem.message})
-            transport.write(response_head(problem.status, headers, len(body), last=True) + body)
-        self._linger()
+        self._say_last(b"" if answered else refusal(problem))
 
-    def _refuse_http2(self) -> None:
-        """Answer an HTTP/2 client in its own protocol: clients show the debug text of a GOAWAY."""
+    def _say_last(self, answer: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(_HTTP2_ANSWER)
-        self._linger()
+            self._transport.write(answer)
+            self._linger()
 
     def _forget(self) -> None:
         """Nobody is there to be answered."""
@@ -353,6 +351,8 @@ class HttpConnection(asyncio.Protocol):
         """Close our side; all of it when the client has closed its own, or does not for too long."""
         transport, peers = self._transport, self._peers
         self._phase, self.idle_since = Phase.END, None
+        self._reader.forget()
+        self._count_ahead()
         if transport is None or transport.is_closing():
             return
         peers.open.discard(self)

@@ -122,6 +122,11 @@ class Reader:
         """Whether there are bytes that were not parsed, or requests that were not taken."""
         return bool(self._requests) or self._parsed < len(self._data)
 
+    @property
+    def ahead(self) -> int:
+        """Bytes that are kept here and belong to no request that was taken: of a header, or not parsed."""
+        return len(self._data) - self._parsed + (self._unseen if self.begun else 0)
+
     def push(self, data: bytes) -> None:
         """These bytes have arrived."""
         self._data = data if self._parsed == len(self._data) else self._data[self._parsed :] + data
@@ -142,18 +147,27 @@ class Reader:
         self._parsed = start + size
         self._unseen += size
         self._feed(data if size == len(data) else memoryview(data)[start : start + size], start)
+        if self._parsed == len(self._data):  # what became a body need not be here as well
+            self._data, self._parsed = b"", 0
         if self._unseen > HEAD_BYTES_MAX and self.problem is None:
             if self.begun:
                 self._fail(431, f"the header exceeds {HEAD_BYTES_MAX} bytes")
-            elif self._open is not None and self._open.length is None:
+            elif self._open is None:
+                self._fail(400, f"{HEAD_BYTES_MAX} bytes of empty lines")
+            elif self._open.length is None:
                 self._fail(400, f"{HEAD_BYTES_MAX} bytes of a chunked body hold nothing of it")
         return True
 
+    def forget(self) -> None:
+        """Nothing more is wanted of what has arrived, or will."""
+        self._over = True
+        self._data, self._parsed, self._unseen = b"", 0, 0
+        self._requests.clear()
+
     def close(self) -> None:
         """The connection has ended."""
-        self._over = True
+        self.forget()
         del self._parser  # it knows this object: a cycle
-        self._requests.clear()
 
     def _step_size(self, data: bytes, start: int) -> int:
         request = self._open
