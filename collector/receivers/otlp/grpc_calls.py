@@ -209,13 +209,14 @@ class ExportCall:
 
     def expired(self) -> None:
         """See `Call`. Both codes are retried by clients."""
-        self._not_received()
         if self.timeout_s < self._desk.read_timeout_s:
             code, message = GrpcCode.DEADLINE_EXCEEDED, "the request did not arrive before its deadline"
         else:
             code = GrpcCode.CANCELLED
             message = f"the request did not arrive within {self._desk.read_timeout_s:g} s"
         self._connection.http2.end(self._stream, grpc.trailers_only(code, message))
+        settings = self._desk.settings
+        settings.meters.receiver_requests.labels(str(settings.id), TRANSPORT, "refused").inc()
         self._over()
 
     def gone(self) -> None:
@@ -225,12 +226,9 @@ class ExportCall:
         ):  # what is taken, stays taken; its bytes are given back with the answer
             return
         self._answered = True
-        self._not_received()
         self._whole = None
         self._stream.chunks.clear()
         self._admission.release()
-
-    def _not_received(self) -> None:
         settings = self._desk.settings
         settings.meters.receiver_rejected_requests.labels(str(settings.id), TRANSPORT, "not_received").inc()
 

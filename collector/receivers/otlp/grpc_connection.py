@@ -76,7 +76,7 @@ class GrpcConnection(asyncio.Protocol):
             return
         peers.open.add(self)
         # Our SETTINGS wait for the client's first bytes: one that speaks HTTP/1.1 shall understand its answer.
-        self._arm(self._opened_at + _GREETING_S)
+        self._arm(min(self._opened_at + _GREETING_S, self._next_look()))
         if peers.stopping:  # it was on its way: what it brings already is taken
             self.drain()
 
@@ -337,7 +337,7 @@ class GrpcConnection(asyncio.Protocol):
         self._keep_alive(now)
         self.flush()
         if not transport.is_closing():
-            self._arm(max(now + 0.01, self._next_look(now)))
+            self._arm(max(now + 0.01, self._next_look()))
 
     def _overdue(self, now: float) -> str | None:
         """What should have happened and has not, as it is counted; "" if it has been told to leave. None: nothing."""
@@ -377,7 +377,7 @@ class GrpcConnection(asyncio.Protocol):
             self._pinged_at = now
             self.http2.ping()
 
-    def _next_look(self, now: float) -> float:
+    def _next_look(self) -> float:
         server = self._config.keepalive.server_parameters
         times = [self._forgiven_at + _FORGIVE_EVERY_S, *self._arriving.values()]
         if self._blocked_since is not None:
