@@ -1,4 +1,6 @@
-"""`make fuzz`: damaged requests against the compiled modules, built with AddressSanitizer and UBSan, for a bounded time.
+"""`make fuzz`: damaged requests and connections, for a bounded time.
+
+Requests go to the compiled modules, built with AddressSanitizer and UBSan; connections to HTTP/1.1 and HTTP/2.
 
     python -m tests.fuzz [target ...]
 
@@ -22,19 +24,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from collector.model.signal import OPENTELEMETRY, Signal
+from tests.fuzz.streams import STREAMS
 
 _ROOT: Final = Path(__file__).parents[2]
 _BUILT: Final = "FUZZ_BUILT"  # set for the process that fuzzes: where the sanitized modules are
 _SIGNALS: Final = OPENTELEMETRY
+_COMPILED: Final = (
+    "scan",
+    "encode",
+)  # the names of `targets.TARGETS`, which are imported with what is compiled
 
 
 def main() -> int:
     """Build, then fuzz each target in a process of its own."""
     if built := os.environ.get(_BUILT):
         return _fuzz(Path(built), sys.argv[1])
-    names = sys.argv[1:] or ["scan", "encode", "http2"]
+    names = sys.argv[1:] or [*_COMPILED, *STREAMS]
     with tempfile.TemporaryDirectory(prefix="collector-fuzz-") as temporary:
-        _build(Path(temporary))
+        if not STREAMS.keys() >= set(names):
+            _build(Path(temporary))
         return max(_run(Path(temporary), name) for name in names)
 
 
@@ -56,19 +64,10 @@ def _build(directory: Path) -> None:
 
 def _run(directory: Path, name: str) -> int:
     found = directory / "input"
-    libraries = [_library(library) for library in ("libasan.so", "libubsan.so", "libstdc++.so.6")]
     finished = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", name],
         cwd=_ROOT,
-        env={
-            **os.environ,
-            _BUILT: str(directory),
-            "LD_PRELOAD": " ".join(libraries),
-            # Python keeps what it has; every bytes object gets memory of its own, with a guard behind it.
-            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
-            "UBSAN_OPTIONS": "print_stacktrace=1",
-            "PYTHONMALLOC": "malloc",
-        },
+        env={**os.environ, _BUILT: str(directory), **({} if name in STREAMS else _sanitized())},
         check=False,
     )
     if finished.returncode and found.exists():
@@ -76,6 +75,17 @@ def _run(directory: Path, name: str) -> int:
         shutil.copy(found, kept)
         print(f"{name}: FAILED; FUZZ_INPUT={kept} runs the input again", file=sys.stderr)
     return abs(finished.returncode)
+
+
+def _sanitized() -> dict[str, str]:
+    libraries = [_library(library) for library in ("libasan.so", "libubsan.so", "libstdc++.so.6")]
+    return {
+        "LD_PRELOAD": " ".join(libraries),
+        # Python keeps what it has; every bytes object gets memory of its own, with a guard behind it.
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+    }
 
 
 def _library(name: str) -> str:
@@ -98,11 +108,11 @@ def _load(directory: Path) -> int:
 
 
 def _fuzz(directory: Path, name: str) -> int:
+    if name in STREAMS:
+        return _fuzz_stream(name, directory / "input")
     assert _load(directory), "nothing was compiled"
     from tests.fuzz.targets import TARGETS
 
-    if name == "http2":
-        return _fuzz_http2(directory / "input")
     target = TARGETS[name]
     found = directory / "input"
     if given := os.environ.get("FUZZ_INPUT"):
@@ -134,21 +144,16 @@ def _fuzz(directory: Path, name: str) -> int:
     return 0
 
 
-def _fuzz_http2(found: Path) -> int:
-    """Honest sessions, tampered with, whole and in pieces. An input is the seed that it is drawn from."""
-    from tests.support.http2_stream import check_play, mutated, session
-
-    def play(seed: bytes) -> bool:
-        rng = random.Random(seed)
-        return check_play(rng, mutated(rng, session(rng, calls=rng.randrange(1, 12))))
-
+def _fuzz_stream(name: str, found: Path) -> int:
+    """An input is the seed that it is drawn from."""
+    play = STREAMS[name]
     if given := os.environ.get("FUZZ_INPUT"):
         play(Path(given).read_bytes())
-        print("http2: this input is in order")
+        print(f"{name}: this input is in order")
         return 0
     seconds = float(os.environ.get("FUZZ_SECONDS", "60"))
     first = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"http2: {seconds:g} s, FUZZ_SEED={first}", flush=True)
+    print(f"{name}: {seconds:g} s, FUZZ_SEED={first}", flush=True)
     rng = random.Random(first)
     inputs = taken = 0
     end = time.monotonic() + seconds
@@ -157,7 +162,7 @@ def _fuzz_http2(found: Path) -> int:
         found.write_bytes(seed)
         taken += play(seed)
         inputs += 1
-    print(f"http2: {inputs} inputs, {taken} of them in order; nothing found")
+    print(f"{name}: {inputs} inputs, {taken} of them in order; nothing found")
     return 0
 
 
