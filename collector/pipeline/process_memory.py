@@ -1,7 +1,8 @@
 """How much memory this process has, and how much it may have: from `/proc` and the control group.
 
 In a container, the machine's memory says nothing: the kernel kills at the control group's limit
-(Linux, Documentation/admin-guide/cgroup-v2.rst, "memory.max"; cgroup-v1/memory.rst, "memory.limit_in_bytes").
+(Linux, Documentation/admin-guide/cgroup-v2.rst, "memory.max"; cgroup-v1/memory.rst, "memory.limit_in_bytes"). Outside of one, what
+may be written has a limit of its own where somebody sets it (getrlimit(2), RLIMIT_DATA; `ulimit -d`, `LimitDATA=`).
 """
 
 from __future__ import annotations
@@ -48,8 +49,18 @@ def resident_bytes(proc: Path = _PROC) -> int | None:
 
 
 def available_bytes(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
-    """Memory that this process may use: the least of the machine's and its control groups'. None if unknown."""
-    return min([*_cgroup_limits(proc, cgroup), *_machine(proc)], default=None)
+    """Memory that this process may use: the least of the machine's, its control groups' and its own. None if unknown."""
+    return min([*_cgroup_limits(proc, cgroup), *_data_limit(proc), *_machine(proc)], default=None)
+
+
+def _data_limit(proc: Path) -> Iterator[int]:
+    try:
+        lines = (proc / "self" / "limits").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        if line.startswith("Max data size") and (soft := line.split()[3]).isdecimal():
+            yield int(soft)
 
 
 def _machine(proc: Path) -> Iterator[int]:

@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from tests.support.daemon import Daemon
 from tests.support.eventually import eventually
 
 _CGROUP = Path("/sys/fs/cgroup")
+# Of each thread, of which there are 20 to 50.
+_STACK_KIB = 512
 
 
 @contextmanager
@@ -43,35 +47,75 @@ def small_filesystem(*, mib: int) -> Iterator[Path]:
         shutil.rmtree(parent)
 
 
+class MemoryLimit(Protocol):
+    """So much memory, and what becomes of a daemon that wants more."""
+
+    @property
+    def launcher(self) -> tuple[str, ...]:
+        """A command that becomes, within the limit, the one that follows it."""
+        ...
+
+    def held(self, process: int) -> int:
+        """Bytes that count and that the kernel cannot take back; 0 when the process is gone."""
+        ...
+
+    def problems(self, daemon: Daemon) -> list[str]:
+        """What tells that the daemon wanted more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryGroup:
-    """A control group with a limit. `launcher`: a command that becomes, inside of it, the one that follows it."""
+    """A control group: the kernel ends a process that wants more, as it does in a container."""
 
     path: Path
     unified: bool  # version 2
     launcher: tuple[str, ...]
 
-    def held(self) -> int:
-        """Bytes that its processes hold and the kernel cannot take back; 0 when it is gone."""
+    def held(self, process: int) -> int:
+        """See `MemoryLimit`."""
         with contextlib.suppress(OSError):
             lines = (self.path / "memory.stat").read_text().splitlines()
             numbers = {name: int(number) for name, number in (line.split() for line in lines)}
             return numbers["anon"] + numbers["kernel"] if self.unified else numbers["rss"]
         return 0
 
-    def kills(self) -> int:
-        """How many processes the kernel has ended for their memory."""
+    def problems(self, daemon: Daemon) -> list[str]:
+        """See `MemoryLimit`."""
         file = "memory.events" if self.unified else "memory.oom_control"
         lines = (self.path / file).read_text().splitlines()
-        return sum(int(line.split()[1]) for line in lines if line.split()[0] == "oom_kill")
+        kills = sum(int(line.split()[1]) for line in lines if line.split()[0] == "oom_kill")
+        return [f"the kernel ended {kills} processes"] if kills else []
+
+
+@dataclass(frozen=True, slots=True)
+class DataLimit:
+    """RLIMIT_DATA: the kernel refuses memory to a process that wants more, which Python raises, or ends it.
+
+    What counts is all that the process may write, and nothing else: neither what the kernel holds for it nor the pages of
+    files, as in a control group. But also what was never touched: of the stacks of threads that is nearly all, so they
+    are made small. Of the rest it is 5 MiB or so.
+    """
+
+    launcher: tuple[str, ...]
+
+    def held(self, process: int) -> int:
+        """See `MemoryLimit`."""
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{process}/status").read_text().splitlines():
+                if line.startswith("VmData:"):
+                    return int(line.split()[1]) * 1024
+        return 0
+
+    def problems(self, daemon: Daemon) -> list[str]:
+        """See `MemoryLimit`."""
+        refused = [line for line in daemon.stderr if "MemoryError" in line or "allocate memory" in line]
+        return [f"memory was refused {len(refused)} times: {refused[0][-300:]}"] if refused else []
 
 
 @contextmanager
-def memory_limit(*, mib: int) -> Iterator[MemoryGroup]:
-    """A control group that may have `mib` MiB. Skips where there are none.
-
-    The kernel ends a process that wants more, as it does in a container.
-    """
+def memory_limit(*, mib: int) -> Iterator[MemoryLimit]:
+    """A control group that may have `mib` MiB; where none can be made, `data_limit`."""
     name = f"collector-faults-{os.getpid()}"
     unified = (_CGROUP / "cgroup.controllers").exists()
     if unified:
@@ -87,12 +131,19 @@ def memory_limit(*, mib: int) -> Iterator[MemoryGroup]:
     except OSError:
         with contextlib.suppress(OSError):
             path.rmdir()
-        pytest.skip("needs a control group for memory, and the right to make one")
+        yield data_limit(mib=mib)
+        return
     try:
         enter = f'echo $$ > {path}/cgroup.procs && exec "$@"'
         yield MemoryGroup(path, unified, ("sh", "-c", enter, "sh"))
     finally:
         eventually(lambda: _removed(path), within_s=10, what="the end of a control group")
+
+
+def data_limit(*, mib: int) -> DataLimit:
+    """`mib` MiB that may be written. Needs no rights."""
+    enter = f'ulimit -s {_STACK_KIB} && ulimit -d {mib << 10} && exec "$@"'
+    return DataLimit(("sh", "-c", enter, "sh"))
 
 
 def _removed(path: Path) -> bool:

@@ -12,7 +12,7 @@ from itertools import product
 
 from collector.model.signal import OPENTELEMETRY, Signal
 from tests.faults.generator import Client, Plan, Request
-from tests.faults.limits import MemoryGroup, memory_limit
+from tests.faults.limits import MemoryLimit, data_limit, memory_limit
 from tests.faults.outcome import Outcome
 from tests.faults.play import COME_AGAIN
 from tests.faults.stage import MIB, Stage, caught_up, closed, config
@@ -31,17 +31,22 @@ _WAYS = (("grpc", PROTOBUF), ("grpc", GZIP), ("http", PROTOBUF), ("http", GZIP),
 
 def little_memory(stage: Stage, *, store: str) -> Outcome:
     """200 clients send the largest requests that there are, all at once, in 128 MiB: refusals only, and no end."""
-    if store == "sqlite":
-        return _played(stage, stage.sqlite())
-    with stage.postgresql(timescaledb=True) as database:
-        return _played(stage, database)
+    with memory_limit(mib=_LIMIT_MIB) as limit:
+        if store == "sqlite":
+            return _played(stage, stage.sqlite(), limit)
+        with stage.postgresql(timescaledb=True) as database:
+            return _played(stage, database, limit)
 
 
-def _played(stage: Stage, database: Destination) -> Outcome:
+def little_data(stage: Stage) -> Outcome:
+    """The same where nobody has a control group: what may be written has a limit (`DataLimit`)."""
+    return _played(stage, stage.sqlite(), data_limit(mib=_LIMIT_MIB))
+
+
+def _played(stage: Stage, database: Destination, limit: MemoryLimit) -> Outcome:
     with (
-        memory_limit(mib=_LIMIT_MIB) as group,
-        stage.daemon(config(database), launcher=group.launcher) as daemon,
-        _sampled(group) as most,
+        stage.daemon(config(database), launcher=limit.launcher) as daemon,
+        _sampled(limit, daemon.process.pid) as most,
     ):
         with stage.load_of(plan(stage, daemon)) as load:
             load.wait_for(1, within_s=120)
@@ -51,15 +56,14 @@ def _played(stage: Stage, database: Destination) -> Outcome:
         problems = [*closed(daemon, requests), *_refused_otherwise(requests)]
         if code := daemon.stop():
             problems.append(f"exit code {code}")
-        if group.kills():
-            problems.append(f"the kernel ended {group.kills()} processes")
+        problems += limit.problems(daemon)
     outcome = stage.verdict(requests, database)
     taken = sum(request.outcome == "acked" for request in requests)
     refused = sum(request.attempts - 1 for request in requests)
     return outcome.but(
         *problems,
         note=f"{taken} requests taken, {refused} refusals; {stage.peak_rss / MIB:.0f} MiB RSS, "
-        f"{most() / MIB:.0f} MiB of {_LIMIT_MIB} without what the kernel can take back",
+        f"{most() / MIB:.0f} MiB of {_LIMIT_MIB} that the kernel cannot take back",
     )
 
 
@@ -100,14 +104,14 @@ def _refused_otherwise(requests: list[Request]) -> list[str]:
 
 
 @contextmanager
-def _sampled(group: MemoryGroup) -> Iterator[Callable[[], int]]:
-    """The most that the group held, of what the kernel cannot take back."""
+def _sampled(limit: MemoryLimit, process: int) -> Iterator[Callable[[], int]]:
+    """The most that was held, of what counts."""
     held = [0]
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.05):
-            held[0] = max(held[0], group.held())
+            held[0] = max(held[0], limit.held(process))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -121,4 +125,5 @@ def _sampled(group: MemoryGroup) -> Iterator[Callable[[], int]]:
 FAULTS: dict[str, Callable[[Stage], Outcome]] = {
     "little-memory-sqlite": partial(little_memory, store="sqlite"),
     "little-memory-postgresql": partial(little_memory, store="postgresql"),
+    "little-data": little_data,
 }

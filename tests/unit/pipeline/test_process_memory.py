@@ -10,6 +10,7 @@ import pytest
 from collector.pipeline.process_memory import available_bytes, resident_bytes
 
 MEMINFO = "MemTotal:       16000 kB\nMemFree:         5000 kB\n"
+LIMITS = "Limit   Soft Limit   Hard Limit   Units\nMax stack size   8388608   unlimited   bytes\n"
 
 
 def tree(root: Path, files: dict[str, str]) -> tuple[Path, Path]:
@@ -65,6 +66,16 @@ def tree(root: Path, files: dict[str, str]) -> tuple[Path, Path]:
             {"proc/self/cgroup": "0::/\n", "cgroup/memory.max": "99000000000\n"},
             16_384_000,
             id="more than there is",
+        ),
+        pytest.param(
+            {"proc/self/limits": f"{LIMITS}Max data size {5_000_000:>20} {6_000_000:>20} bytes\n"},
+            5_000_000,
+            id="of what may be written",
+        ),
+        pytest.param(
+            {"proc/self/limits": f"{LIMITS}Max data size  unlimited  unlimited  bytes\n"},
+            16_384_000,
+            id="none of what may be written",
         ),
     ],
 )
