@@ -11,14 +11,12 @@ from typing import Final
 from collector.pipeline.http import HttpCall
 from collector.service.deadline import Deadline
 from collector.service.http_peers import Peers
-from collector.service.http_phases import DISCARD_S, ENDED, Phase
+from collector.service.http_phases import DISCARD_BYTES_MAX, DISCARD_S, ENDED, Phase
 from collector.service.http_refusals import HTTP2_ANSWER, HTTP2_PREFACE, refusal
 from collector.wire.http1 import CONTINUE, Problem, Reader, Request, response_head
 
-# What a client may still send of what nobody wants.
-_DISCARD_BYTES_MAX: Final = 256 * 1024 * 1024
-# A connection lets the others have a turn after this, also within what has arrived at once.
-_TURN_S: Final = 0.002
+# A connection lets the others have a turn after this: of several that have much to do, one waits for all turns.
+_TURN_S: Final = 0.0005
 
 
 class HttpConnection(asyncio.Protocol):
@@ -70,7 +68,7 @@ class HttpConnection(asyncio.Protocol):
         """Do at once what can be done at once."""
         if self._phase is Phase.END:
             self._discarded += len(data)
-            if self._discarded > _DISCARD_BYTES_MAX:
+            if self._discarded > DISCARD_BYTES_MAX:
                 self.abort()
             return
         if not self._greeted:
@@ -145,9 +143,11 @@ class HttpConnection(asyncio.Protocol):
             return
         self._going = True
         reader, now = self._reader, self.loop.time
-        until = now() + _TURN_S
+        until = 0.0
         while self._unread is None and not self._held and self._phase is not Phase.END:
-            if now() > until:
+            if not until:  # something is done in every turn
+                until = now() + _TURN_S
+            elif now() > until:
                 self._unfinished = True
                 break
             request = self._request
@@ -239,7 +239,7 @@ class HttpConnection(asyncio.Protocol):
             phase = Phase.ANSWER
         elif self._answered:
             phase = Phase.REST
-            if request.size > _DISCARD_BYTES_MAX:
+            if request.size > DISCARD_BYTES_MAX:
                 self._note("unwanted_body")
                 self.abort()
                 return

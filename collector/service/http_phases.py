@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from collector.pipeline.http import HttpLimits
 
 # A client that was answered before it had sent everything must be let finish sending, or the kernel resets the
-# connection and the answer is lost (RFC 9112, section 9.6). So long:
+# connection and the answer is lost (RFC 9112, section 9.6). So long, and so much:
 DISCARD_S: Final = 2.0
+DISCARD_BYTES_MAX: Final = 256 * 1024 * 1024
 
 
 class Phase(enum.Enum):
