@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from collector.cost.match import Attributes
@@ -30,6 +31,7 @@ _ATTRIBUTE_FIELDS: Final[Mapping[str, str]] = {
     "k8s.cluster.name": "k8s_cluster", "k8s.node.name": "k8s_node", "k8s.namespace.name": "k8s_namespace",
     "k8s.pod.uid": "k8s_pod_uid", "k8s.pod.name": "k8s_pod", "k8s.container.name": "k8s_container",
 }  # fmt: skip
+NOBODY: Final = Subject()
 _WORKLOAD_KINDS: Final = ("deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset")
 
 
@@ -51,8 +53,17 @@ class Dimensions:
                 return value
         return ""
 
-    def subject(self, kind: SubjectKind, names: Sequence[str], attributes: Attributes) -> Subject:
-        """Return who `attributes` are of, as far as `names` ask. What has no field becomes a label."""
+    def subject(
+        self, kind: SubjectKind, names: Sequence[str], attributes: Attributes, within: Subject = NOBODY
+    ) -> Subject:
+        """Return who `attributes` are of, as far as `names` ask. What has no field becomes a label.
+
+        Args:
+            kind: What it is.
+            names: Dimensions and attributes.
+            attributes: Of what was measured.
+            within: What it is a part of: what `attributes` do not say is as there.
+        """
         values: dict[str, Any] = {}
         labels: dict[str, str] = {}
         for name in names:
@@ -66,7 +77,7 @@ class Dimensions:
                 values.setdefault(field, value)
             if name == "workload":
                 values["k8s_workload_kind"] = self._workload_kind(attributes)
-        return Subject(kind=kind, labels=labels, **values)
+        return replace(within, kind=kind, labels={**within.labels, **labels}, **values)
 
     def _workload_kind(self, attributes: Attributes) -> str:
         key = next((key for key in self._attributes["workload"] if attributes.get(key)), "")

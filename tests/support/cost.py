@@ -109,8 +109,8 @@ def effective(records: Iterable[CostAttributionRecord], level: Level) -> dict[st
         if record.level is level:
             subject = record.subject
             name = (
-                subject.k8s_pod
-                or subject.tenant
+                subject.tenant
+                or subject.k8s_pod
                 or subject.service_name
                 or subject.team
                 or subject.resource_id

@@ -37,22 +37,25 @@ def divide_among_requests(run: Run, rule: RuleConfig) -> None:
                 rule.id, FindingKind.WITHOUT_PART, member, sum(group.spans for group in by_member[member])
             )
             continue
-        parts = _parts(run, rule, by_member[member])
         given = max((_core_ns(record) for record in parents), default=0)
-        weight = sum(part.weight for part in parts)
-        if rule.basis == "measured":
-            parts.append(Part(_IDLE, max(0, given - weight)))
+        of_subject: dict[bytes, list[Part]] = {}
         for parent in parents:
+            parts = of_subject.get(parent.subject.key)
+            if parts is None:
+                parts = of_subject[parent.subject.key] = _parts(run, rule, by_member[member], parent.subject)
+                if rule.basis == "measured":
+                    weight = sum(part.weight for part in parts)
+                    parts.append(Part(_IDLE, max(0, given - weight)))
             run.divide(
                 rule, parent, parts, rest=_IDLE, method=f"{rule.weight.partition(':')[0]}-{rule.basis}"
             )
 
 
-def _parts(run: Run, rule: RuleConfig, groups: Sequence[RequestGroup]) -> list[Part]:
-    """Return a part for each subject; those that weigh least are one, if there are too many."""
+def _parts(run: Run, rule: RuleConfig, groups: Sequence[RequestGroup], within: Subject) -> list[Part]:
+    """Return a part of `within` for each subject; those that weigh least are one, if there are too many."""
     found: dict[bytes, Part] = {}
     for group in groups:
-        subject = _subject(run, rule, group)
+        subject = _subject(run, rule, group, within)
         known = found.get(subject.key)
         found[subject.key] = Part(subject, group.weight + (known.weight if known else 0))
     most = rule.spans_max + 1 if rule.spans_max else rule.groups_max
@@ -66,12 +69,12 @@ def _parts(run: Run, rule: RuleConfig, groups: Sequence[RequestGroup]) -> list[P
     return [*(part for _, part in kept), Part(_OTHER, weight)]
 
 
-def _subject(run: Run, rule: RuleConfig, group: RequestGroup) -> Subject:
+def _subject(run: Run, rule: RuleConfig, group: RequestGroup, within: Subject) -> Subject:
     if group.is_rest:
         return _OTHER
     if not group.span_id:
-        return run.dimensions.subject(SubjectKind.REQUEST_GROUP, rule.group_by, group.attributes)
-    subject = run.dimensions.subject(SubjectKind.SPAN, rule.group_by, group.attributes)
+        return run.dimensions.subject(SubjectKind.REQUEST_GROUP, rule.group_by, group.attributes, within)
+    subject = run.dimensions.subject(SubjectKind.SPAN, rule.group_by, group.attributes, within)
     return replace(subject, trace_id=group.trace_id, span_id=group.span_id)
 
 

@@ -182,6 +182,41 @@ def test_what_is_odd_about_usage_is_said() -> None:
     } <= found
 
 
+def test_requests_are_of_the_workload_that_they_are_a_part_of() -> None:
+    """What their spans do not say, as by whose team and in which namespace; what they do say is theirs."""
+    pod = {"k8s.node.name": "n", "k8s.pod.uid": "p1"}
+    says = {
+        "k8s.namespace.name": "shop",
+        "k8s.deployment.name": "cart",
+        "team.name": "web",
+        "app.color": "red",
+    }
+    asked = series("k8s.container.cpu.request.desired", [({**pod, **says}, 1)])
+    groups = [
+        RequestGroup({"k8s.pod.uid": "p1", "tenant.id": "a"}, 10**9, 1),
+        RequestGroup({"k8s.pod.uid": "p1", "tenant.id": "b", "team.name": "lent"}, 10**9, 1),
+    ]
+    config = cost_config(
+        """
+        prices: [{id: node, unit: Hours, list: "1"}]
+        rules:
+          - id: k8s-node
+            origin: {price: node, per: k8s.node.name}
+            split:
+              elements: {cpu: {request: k8s.container.cpu.request.desired, unit: Core-Hours}}
+            attribute_to: [k8s.namespace.name, workload, team, app.color]
+          - {id: share, parent: {rule: k8s-node}, basis: spread, group_by: [tenant, team]}
+        """
+    )
+    usage = WindowUsage(period=HOUR, series=dict([asked]), requests={"share": groups})
+    parts = [r.subject for r in Engine(config).attribute(usage, NOW).records if r.level is Level.REQUEST]
+    assert [(who.tenant, who.team) for who in parts] == [("a", "web"), ("b", "lent")]
+    assert {
+        (who.kind, who.k8s_namespace, who.k8s_workload, who.k8s_workload_kind, who.labels["app.color"])
+        for who in parts
+    } == {(SubjectKind.REQUEST_GROUP, "shop", "cart", "deployment", "red")}
+
+
 def test_groups_beyond_the_bound_are_one_and_nothing_is_lost() -> None:
     """The heaviest keep their own rows."""
     groups = [RequestGroup({"k8s.pod.uid": "p1", "tenant.id": f"t{n}"}, (n + 1) * 10**9, 1) for n in range(5)]
