@@ -15,7 +15,6 @@ from decimal import Decimal
 from typing import Final
 
 from collector.accounting.book import Book, leaves
-from collector.accounting.errors import AccountingError
 from collector.accounting.revisions import correct, revise
 from collector.accounting.usage import Oddity, UsageReader
 from collector.cost.amount import add
@@ -39,12 +38,7 @@ from collector.query.reader import Reader
 from collector.storage.store import Store
 
 PURPOSE: Final = "cost-attribution"  # of the lock that one of many holds
-_ATTEMPTS: Final = 5
 _ZERO: Final = Decimal(0)
-
-
-class ConcurrentWriterError(AccountingError):
-    """Others write to the ledger all the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +108,7 @@ class Attribution:
         if self._engine is None:
             self._engine = Engine(self._config, ledger)
         engine = self._engine
-        for _ in range(_ATTEMPTS):
-            page = self._book.page()
+        for page in self._book.pages():
             now = self._clock.unix_nano()
             state = window_state(period, now, self._config)
             stored = [record for record in self._book.read(period) if record.charge.charge_period == period]
@@ -148,7 +141,7 @@ class Attribution:
                     findings=attribution.findings,
                     oddities=oddities,
                 )
-        raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")
+        raise AssertionError("pages end with an error")
 
     def _of_rules(
         self, made: Sequence[CostAttributionRecord], charges: Sequence[CostAttributionRecord]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from collector.accounting.attribution import ConcurrentWriterError
 from collector.accounting.book import Book
 from collector.accounting.errors import AccountingError
 from collector.accounting.revisions import correct
@@ -20,7 +19,6 @@ from collector.cost.record import CostAttributionRecord, Level, Period
 from collector.storage.store import Store
 
 FORMATS: Final = ("auto", "focus", "cur", "cost-entry")
-_ATTEMPTS: Final = 5
 _RECORDS_MAX: Final = 2_000_000
 
 
@@ -63,8 +61,7 @@ def import_bill(
                 )
             records.append(record)
     periods = tuple(sorted({record.charge.charge_period for record in records}))
-    for _ in range(_ATTEMPTS):
-        page = book.page()
+    for page in book.pages():
         known = _known(book, periods)
         new = sorted(
             (record for record in records if record.record_id not in known),
@@ -72,7 +69,7 @@ def import_bill(
         )
         if not new or dry_run or book.write(new, page):
             return Imported(bill.manifest, len(new), periods)
-    raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")
+    raise AssertionError("pages end with an error")
 
 
 def reconcile_bill(
@@ -101,8 +98,7 @@ def reconcile_bill(
         bill = _read(kind, path, stream, strict=False)
         charges = [record for record in bill.records() if record.level is Level.ORIGIN]
     periods = sorted({record.charge.charge_period for record in charges})
-    for _ in range(_ATTEMPTS):
-        page = book.page()
+    for page in book.pages():
         stored = [
             record
             for start in sorted({period.start_unix_nano for period in periods})
@@ -130,7 +126,7 @@ def reconcile_bill(
             done = Reconciliation(tuple(rows), done.report)
         if not done.records or dry_run or book.write(done.records, page):
             return done
-    raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")
+    raise AssertionError("pages end with an error")
 
 
 def _known(book: Book, periods: tuple[Period, ...]) -> set[bytes]:

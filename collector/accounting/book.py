@@ -8,11 +8,14 @@ the page that changed it last: what `feed` reads.
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from collector.accounting.errors import ConcurrentWriterError
 from collector.cost.calendar import MINUTE_NS
 from collector.cost.identity import identify
 from collector.cost.protobuf import encode_request
@@ -24,12 +27,15 @@ from collector.storage.encoding import payload_encoder
 from collector.storage.migrations import VERSION_TABLE
 from collector.storage.store import Store
 
-_QUEUE: Final[UUID] = uuid5(NAMESPACE_URL, "collector:cost-ledger")
 _MINUTES: Final[UUID] = UUID("c057c057-c057-8057-8000-000000000000")  # the minute in which 1970 began
+# Before each attempt. A large bill takes the database a few seconds.
+_PAUSES_S: Final = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0)
 
 
 class Book:
     """The ledger in an open store."""
+
+    QUEUE: Final[UUID] = uuid5(NAMESPACE_URL, "collector:cost-ledger")  # whose position is the page
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,7 +43,18 @@ class Book:
 
     def page(self) -> int:
         """How often it was written to: to be asked before reading what `write` shall replace."""
-        return self._store.position(_QUEUE) or 0
+        return self._store.position(self.QUEUE) or 0
+
+    def pages(self) -> Iterator[int]:
+        """Yield the page for one attempt to write after the other, with a pause for the other writer to end.
+
+        Raises:
+            ConcurrentWriterError: every time somebody else has written, or still does.
+        """
+        for pause_s in _PAUSES_S:
+            time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  so that two do not meet again
+            yield self.page()
+        raise ConcurrentWriterError("somebody else writes costs all the time: try again when it has ended")
 
     def ledger(self) -> bytes:
         """Which one it is: for the ids of what runs make in it (`cost.rows`). The same for all that use the database.
@@ -61,7 +78,9 @@ class Book:
         encoded = self._encoder.encode([encode_request(records)])
         minutes = {minute_queue(record.charge.charge_period.start_unix_nano) for record in records}
         try:
-            return self._store.write(encoded, queue_id=_QUEUE, start=page, end=page + 1, also=minutes)
+            return self._store.write(
+                encoded, queue_id=self.QUEUE, start=page, end=page + 1, also=minutes
+            )
         except RetryableError as error:
             if error.reason != "position":
                 raise

@@ -15,3 +15,7 @@ class TooManyGroupsError(AccountingError):
             f"rule {rule_id!r} makes more than {groups_max} groups in one window: leave what has so many values, such "
             "as a URL or a user, out of group_by and attribute_to"
         )
+
+
+class ConcurrentWriterError(AccountingError):
+    """Others write to the ledger all the time."""
