@@ -123,7 +123,10 @@ class _Decoder:
         if unreadable:
             self.validated(_part_of(config, values, unreadable), config, node, path, place)
             return INVALID
-        value = self.validated(config(**values), config, node, path, place)
+        made = config(**values)
+        if hasattr(made, "place"):
+            object.__setattr__(made, "place", place)
+        value = self.validated(made, config, node, path, place)
         return INVALID if failed else value
 
     def validated(self, value: Any, config: Any, node: Map, path: str, place: Place) -> Any:

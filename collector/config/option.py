@@ -15,6 +15,7 @@
 Field types understood by `config.decode`: str, int, float, bool, Decimal, date, Duration, ByteSize, Secret, Path,
 ComponentID references as str, Literal[...], enums by value, `X | None`, tuple[X, ...], Mapping[str, X], nested dataclasses.
 `X | None` with a nested dataclass: the key with an empty body means "with its defaults", as in otelcol.
+A field `place: Place | None = field(init=False, default=None, compare=False)` is no option: it is told where it is written.
 """
 
 from __future__ import annotations

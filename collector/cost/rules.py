@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
 
+from collector.config.diagnostics import Place
 from collector.config.option import Invalid, option
 from collector.config.types import Duration
 from collector.cost.dimensions import owner
@@ -221,6 +222,7 @@ class RuleConfig:
     attribute_to: tuple[str, ...] = option(
         ("service", "team", "tenant", "environment"), doc="Dimensions or attributes of the subjects."
     )
+    place: Place | None = field(init=False, default=None, compare=False, repr=False)  # where it is written
 
     def validate(self) -> Iterator[Invalid]:
         """Check that it does one thing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,21 +13,6 @@ from collector.cli.database.target import Target, note, with_target
 
 if TYPE_CHECKING:
     from collector.accounting.attribution import WindowReport
-
-# What a person can do about a finding, by its kind.
-_REMEDIES = {
-    "nothing_matched": "see whether its metrics and attributes are those that are stored (collector database query)",
-    "unpriced": "add a price that matches, or mend the `match` of one",
-    "without_origin": "series need the attribute in `per`",
-    "without_member": "series need the attribute in `member`",
-    "without_capacity": "store the metric in `capacity`",
-    "without_part": "is `join` the attribute by which the parent's parts are told apart?",
-    "groups_joined": "group by less, or raise groups_max",
-    "cache_counted_twice": "the emitter's cost is too high: reported_cost: ignore",
-    "without_rule": "add a rule with origin.bill for them",
-    "other_period": "the bill's grain is another than `window`",
-    "quantity_incomplete": "spans lack an attribute that a quantity is made of, or it is no whole number",
-}
 
 
 @click.command("attribute")
@@ -46,6 +30,7 @@ def attribute(
     corrects it if its month is closed.
     """
     from collector.accounting.attribution import PURPOSE, Attribution
+    from collector.accounting.remarks import remarks
     from collector.model.clock import SystemClock
 
     config = cost_config(target, prices)
@@ -60,7 +45,8 @@ def attribute(
         run = Attribution(target.store, config, SystemClock())
         reports += run.run(period, dry_run=dry_run)
     show(_lines(reports), _COLUMNS, output_format, empty="no window of that time has ended")
-    _findings(reports)
+    for remark in remarks(reports, config.rules):
+        note(str(remark))
     written = sum(report.written for report in reports)
     note(f"{written} records {'would be ' if dry_run else ''}written in {len(reports)} windows")
     if any(not line.balances for report in reports for line in report.totals):
@@ -103,18 +89,3 @@ _COLUMNS = [
     *(_column(name, right=True) for name in ("unpriced", "records", "written")),
     _column("balance"),
 ]
-
-
-def _findings(reports: Sequence[WindowReport]) -> None:
-    """Say what a person may want to mend: each thing once, however many windows have it."""
-    counts: Counter[tuple[str, str, str, str]] = Counter()
-    for report in reports:
-        for finding in report.findings:
-            counts[finding.rule_id, finding.kind, finding.subject, finding.message] += finding.count
-        for oddity in report.oddities:
-            counts[oddity.rule_id, oddity.what, "", oddity.what.replace("_", " ")] += oddity.spans
-    for (rule, kind, subject, message), count in sorted(counts.items()):
-        about = f" {subject!r}" if subject else ""
-        times = f" ({count} times)" if count > 1 else ""
-        remedy = f"; {_REMEDIES[kind]}" if kind in _REMEDIES else ""
-        note(f"rule {rule!r}{about}: {message}{times}{remedy}")

@@ -10,8 +10,11 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from collector.accounting.attribution import PURPOSE, Attribution, WindowReport
-from collector.accounting.errors import AccountingError
+from collector.accounting.errors import AccountingError, TooManyGroupsError
+from collector.accounting.remarks import remarks
 from collector.cost.balance import ImbalanceError
+from collector.cost.calendar import text_of
+from collector.cost.findings import FindingKind
 from collector.cost.record import Period
 from collector.extensions.cost_attribution.policies import PolicyWatch
 from collector.model.errors import TelemetryError
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 # Daemons that start together do not all ask at once, and the tables may have to be made first.
 _FIRST_S: Final = 5.0
 _JITTER: Final = 0.1
+# Of one turn; how many there are more is said too.
+_REMARKS_MAX: Final = 20
 
 
 class CostAttribution:
@@ -42,7 +47,9 @@ class CostAttribution:
         self._settings = settings
         self._config = config
         self._store = store
+        self._rules = cost.rules
         self._attribution = Attribution(store, cost, settings.clock)
+        self._remarked: set[tuple[str, str, str]] = set()
         self._policies = PolicyWatch(settings, store, keep_analyses_s) if config.policies else None
         self._stopping = threading.Event()
         self._thread: Thread | None = None
@@ -67,11 +74,9 @@ class CostAttribution:
             pause_s = float(self._config.interval)
             try:
                 self._settings.report(*self._turn())
-            except (TelemetryError, QueryError, AccountingError, ImbalanceError) as error:
+            except (TelemetryError, QueryError, AccountingError) as error:
                 self._count("failed")
                 self._settings.report(State.DEGRADED, f"costs are not attributed: {error}")
-                if isinstance(error, ImbalanceError):
-                    self._settings.log.exception("An error of ours: costs do not add up.")
 
     def _turn(self) -> tuple[State, str]:
         """Attribute what has ended; return how that went."""
@@ -82,24 +87,59 @@ class CostAttribution:
                 return State.OK, "another collector attributes costs in this database"
             now = self._settings.clock.unix_nano()
             period = Period(max(0, now - round(float(self._config.lookback) * 1e9)), now)
-            reports: list[WindowReport] = []
-            for report in self._attribution.run(period):
-                reports.append(report)
-                if report.written:
-                    self._settings.meters.cost_records.labels(str(self._settings.id)).inc(report.written)
-                if self._stopping.is_set():
-                    break
+            reports, failed = self._attribute(period)
             state, said = State.OK, ""
             if self._policies is not None and not self._stopping.is_set():
                 state, said = self._policies.look(self._settings.clock.unix_nano())
-        self._count("done")
-        self._settings.meters.cost_attributed.labels(str(self._settings.id)).set(now / 1e9)
+        if failed:
+            state = State.DEGRADED
+        else:
+            self._settings.meters.cost_attributed.labels(str(self._settings.id)).set(now / 1e9)
+        self._count("failed" if failed else "done")
         written = sum(report.written for report in reports)
         if written:
             self._settings.log.info("Costs attributed.", windows=len(reports), records=written)
-        unpriced = sum(report.unpriced for report in reports)
-        without = f"; {unpriced} charges have no price" if unpriced else ""
-        return state, "; ".join(filter(None, (f"{len(reports)} windows attributed{without}", said)))
+        return state, "; ".join(
+            filter(None, (*failed[:1], f"{len(reports)} windows attributed", *self._remark(reports), said))
+        )
+
+    def _attribute(self, period: Period) -> tuple[list[WindowReport], list[str]]:
+        """Attribute every window that can be; return what became of them, and what is said of the others."""
+        reports: list[WindowReport] = []
+        failed: list[str] = []
+        for window in self._attribution.windows(period):
+            try:
+                reports += self._attribution.run(window)
+            except (TooManyGroupsError, ImbalanceError) as error:
+                failed.append(f"the window from {text_of(window.start_unix_nano)} is not attributed: {error}")
+                if isinstance(error, ImbalanceError):
+                    self._settings.log.exception("An error of ours: costs do not add up.")
+            else:
+                self._settings.meters.cost_records.labels(str(self._settings.id)).inc(reports[-1].written)
+            if self._stopping.is_set():
+                break
+        if len(failed) > 1:
+            failed[0] += f" (and {len(failed) - 1} more)"
+        return reports, failed
+
+    def _remark(self, reports: list[WindowReport]) -> list[str]:
+        """Log what a person may want to mend, each thing once; return what /healthz says of it."""
+        found = remarks(reports, self._rules)
+        new = [one for one in found if (one.rule_id, one.kind, one.subject) not in self._remarked]
+        for remark in new[:_REMARKS_MAX]:
+            self._settings.log.warning("Attribution found something to mend.", what=str(remark))
+        if len(new) > _REMARKS_MAX:
+            self._settings.log.warning(
+                "Attribution found more to mend: see `collector cost attribute --dry-run`.",
+                more=len(new) - _REMARKS_MAX,
+            )
+        self._remarked = {(one.rule_id, one.kind, one.subject) for one in found}
+        said = []
+        if unpriced := sum(report.unpriced for report in reports):
+            said.append(f"{unpriced} charges have no price")
+        if idle := [one.rule_id for one in found if one.kind == FindingKind.NOTHING_MATCHED.value]:
+            said.append(f"nothing matched by {', '.join(idle)}")
+        return said
 
     def _count(self, outcome: str) -> None:
         self._settings.meters.cost_runs.labels(str(self._settings.id), outcome).inc()
