@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -15,15 +16,24 @@ from collector.cost.cost_entry import read_cost_entries
 from collector.cost.focus.bill import Bill, Manifest
 from collector.cost.focus.read import read_focus
 from collector.cost.reconcile import DEFAULT_MATCH, Reconciliation, reconcile, settled
-from collector.cost.record import CostAttributionRecord, Level, Period
+from collector.cost.record import COSTS, CostAttributionRecord, CostSource, Level, Period
 from collector.storage.store import Store
 
 FORMATS: Final = ("auto", "focus", "cur", "cost-entry")
 _RECORDS_MAX: Final = 2_000_000
+_COSTS: Final = attrgetter(*COSTS)
+_CHARGE: Final = attrgetter(
+    "charge_period", "billing_currency", "charge_category", "charge_class", "charge_description", "service_provider_name",
+    "billing_account_id", "sub_account_id", "region_id", "service_name", "resource_id", "sku_id", "sku_price_id",
+)  # fmt: skip
 
 
 class TooManyRecordsError(AccountingError):
     """A bill is too large for one transaction."""
+
+
+class BilledBeforeError(AccountingError):
+    """Charges of a file came with another one, or with other amounts."""
 
 
 class ReconciledError(AccountingError):
@@ -40,11 +50,28 @@ class Imported:
 
 
 def import_bill(
-    store: Store, path: Path, *, kind: str = "auto", strict: bool = False, dry_run: bool = False
+    store: Store,
+    path: Path,
+    *,
+    kind: str = "auto",
+    strict: bool = False,
+    again: bool = False,
+    dry_run: bool = False,
 ) -> Imported:
     """Read a bill and store its records in one transaction.
 
+    A later file of the same charges, as providers write it every day, would count them twice; it is for `reconcile_bill`.
+
+    Args:
+        store: Where the ledger is.
+        path: The file.
+        kind: One of `FORMATS`.
+        strict: Refuse what is not quite right.
+        again: Take charges although such were imported from another file.
+        dry_run: Store nothing.
+
     Raises:
+        BilledBeforeError: charges of it are stored from another file, or with other amounts.
         BillError: the file is refused; it says why, with file and line.
         TooManyRecordsError: it has more records than one transaction may.
         ParquetUnavailableError: Parquet without pyarrow.
@@ -67,6 +94,7 @@ def import_bill(
             (record for record in records if record.record_id not in known),
             key=lambda record: (record.level, record.record_id),
         )
+        _check_not_billed(path, records, new, known, again=again)
         if not new or dry_run or book.write(new, page):
             return Imported(bill.manifest, len(new), periods)
     raise AssertionError("pages end with an error")
@@ -129,12 +157,46 @@ def reconcile_bill(
     raise AssertionError("pages end with an error")
 
 
-def _known(book: Book, periods: tuple[Period, ...]) -> set[bytes]:
-    """Return the ids of what is stored of some charge periods."""
-    known: set[bytes] = set()
-    for start in sorted({period.start_unix_nano for period in periods}):
-        known.update(record.record_id for record in book.read(Period(start, start + 1000)))
-    return known
+def _known(book: Book, periods: tuple[Period, ...]) -> dict[bytes, CostAttributionRecord]:
+    """Return what is stored of some charge periods, by id."""
+    return {
+        record.record_id: record
+        for start in sorted({period.start_unix_nano for period in periods})
+        for record in book.read(Period(start, start + 1000))
+    }
+
+
+def _check_not_billed(
+    path: Path,
+    records: Sequence[CostAttributionRecord],
+    new: Sequence[CostAttributionRecord],
+    known: Mapping[bytes, CostAttributionRecord],
+    *,
+    again: bool,
+) -> None:
+    """Refuse a file that says something else of charges that are stored, or the same as another file."""
+    remedy = f"`collector cost reconcile {path.name}` lets this file count instead"
+    changed = sum(
+        _COSTS(known[record.record_id].amounts) != _COSTS(record.amounts)
+        for record in records
+        if record.record_id in known
+    )
+    if changed:
+        raise BilledBeforeError(
+            f"nothing was imported: {changed} charges are stored with other amounts; {remedy}"
+        )
+    billed = {_same(record) for record in known.values() if record.source is CostSource.INVOICE}
+    twice = sum(_same(record) in billed for record in new if record.amounts.effective_cost)
+    if twice and not again:
+        raise BilledBeforeError(
+            f"nothing was imported: {twice} charges are stored from another file, and would count twice; {remedy}, --again"
+            " takes them in addition"
+        )
+
+
+def _same(record: CostAttributionRecord) -> tuple[object, ...]:
+    """Return by what a charge is known again in a later file, whose invoice and tags may be others."""
+    return record.level, *_COSTS(record.amounts), *_CHARGE(record.charge)
 
 
 def _read(kind: str, path: Path, stream: BinaryIO, *, strict: bool) -> Bill:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from collector.accounting.bills import import_bill, reconcile_bill
+from collector.accounting.bills import BilledBeforeError, import_bill, reconcile_bill
 from collector.accounting.book import Book
 from collector.accounting.export import records_of, write_focus
 from collector.cost.amount import add, multiply
@@ -187,6 +187,54 @@ def test_a_bill_of_another_hand_in_and_out_and_in_again(
         assert import_bill(other, out).stored == len(Book(store).read(EVER))
         assert sums(rows_of(exported(other, tmp_path / "again.csv", "1.4")), CHARGE) == expected
         assert import_bill(other, out).stored == 0
+
+
+def test_a_bill_that_has_grown_is_refused_and_reconciled(
+    store: Store, tmp_path: Path, bills: Mapping[tuple[str, str], Path]
+) -> None:
+    """As a provider writes it every day: the charges of before are there again, with an invoice now, and one is dearer."""
+    path = bills["gcp", "1.2"]
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    early = tmp_path / "early.csv"
+    with early.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "InvoiceId": ""} for row in rows[: ROWS // 2])
+    assert import_bill(store, early).stored == ROWS // 2
+    before = Book(store).read(EVER)
+    known = sum(bool(Decimal(row["EffectiveCost"])) for row in rows[: ROWS // 2])
+    with pytest.raises(
+        BilledBeforeError, match=rf"{known} charges .* twice; `collector cost reconcile {path.name}`"
+    ):
+        import_bill(store, path)
+    assert Book(store).read(EVER) == before
+    assert import_bill(store, path, again=True, dry_run=True).stored == ROWS
+    reconcile_bill(store, path, match=tuple(KEY.values()), now_unix_nano=1)
+    out = exported(store, tmp_path / "out.csv", "1.4")
+    names = (*PERIOD, *KEY)
+    assert sums(rows_of(out), names) == sums(rows, names)
+
+
+def test_a_file_with_other_amounts_of_the_same_charges_is_refused(store: Store, tmp_path: Path) -> None:
+    """Those of a CUR have ids, and would be passed over."""
+    line = {
+        "identity_line_item_id": "n", "bill_payer_account_id": "1", "bill_billing_period_start_date": "2026-09-01T00:00:00Z",
+        "bill_billing_period_end_date": "2026-10-01T00:00:00Z", "line_item_usage_start_date": "2026-09-15T00:00:00Z",
+        "line_item_usage_end_date": "2026-09-15T01:00:00Z", "line_item_line_item_type": "Usage",
+        "line_item_currency_code": "USD", "line_item_unblended_cost": "1.0", "line_item_product_code": "AmazonEC2",
+    }  # fmt: skip
+    paths = []
+    for cost in ("1.0", "2.0"):
+        paths.append(tmp_path / f"cur-{cost}.csv")
+        with paths[-1].open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(line))
+            writer.writeheader()
+            writer.writerow({**line, "line_item_unblended_cost": cost})
+    assert import_bill(store, paths[0]).stored == 1
+    assert import_bill(store, paths[0]).stored == 0
+    with pytest.raises(BilledBeforeError, match="1 charges are stored with other amounts"):
+        import_bill(store, paths[1])
 
 
 def test_estimates_are_settled_with_bills_of_another_hand(

@@ -23,18 +23,24 @@ from collector.cli.database.target import Target, note, with_target
 @click.option(
     "--strict", is_flag=True, help="Refuse forms that are not quite right, instead of counting them."
 )
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Take charges although such were imported from another file: they are others.",
+)
 @click.option("--dry-run", is_flag=True, help="Read and check, and store nothing.")
 @with_target
-def import_command(target: Target, file: Path, kind: str, strict: bool, dry_run: bool) -> None:
+def import_command(target: Target, file: Path, kind: str, strict: bool, again: bool, dry_run: bool) -> None:
     """Bring a bill in: all of it, or nothing and every mistake with its line. The same file twice is once.
 
+    A later file of the same charges, as providers write it every day, is refused: `cost reconcile` lets it count instead.
     Prints a manifest: what was read, its sums, and every form that was tolerated.
     """
     from collector.accounting.bills import import_bill
 
     target.open()
     with accounting():
-        imported = import_bill(target.store, file, kind=kind, strict=strict, dry_run=dry_run)
+        imported = import_bill(target.store, file, kind=kind, strict=strict, again=again, dry_run=dry_run)
     click.echo(imported.manifest.json(), nl=False)
     kept = imported.manifest.records - imported.stored
     note(
