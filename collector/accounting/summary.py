@@ -15,7 +15,7 @@ from collector.cost.exchange import Exchange, RateConfig, converted
 from collector.cost.focus.numbers import EXACT
 from collector.cost.record import Period
 from collector.model.clock import SystemClock
-from collector.query.costs import NO_DIMENSIONS, read_costs
+from collector.query.costs import NO_DIMENSIONS, OF_SUBJECT, read_costs
 from collector.query.dialect import Dialect
 from collector.query.reader import Reader
 from collector.query.when import Window
@@ -28,7 +28,7 @@ _ZERO: Final = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Who, and what that costs. `keys`: a value for each dimension, or `__idle__` and the like for all of them."""
+    """Who, and what that costs. `keys`: a value for each dimension; `__idle__` and the like where nobody is named."""
 
     currency: str
     keys: tuple[str, ...]
@@ -136,7 +136,7 @@ class _Sums:
             special = f"__{subject}__" if subject in _NOBODY else ""
             amount, currency = cost.effective_cost or _ZERO, cost.billing_currency
             rate = self._rate(currency, cost.time_unix_nano)
-            keys = (special or cost.labels[name] or "" for name in self._by)
+            keys = (cost.labels[name] or (special if _of_subject(name) else "") for name in self._by)
             sum_ = found.setdefault((rate.into if rate else currency, *keys), _Sum())
             if rate is not None:
                 sum_.original[currency] = EXACT.add(sum_.original.get(currency, _ZERO), amount)
@@ -154,6 +154,10 @@ class _Sums:
         else:
             self.rates.add(rate)
         return rate
+
+
+def _of_subject(dimension: str) -> bool:
+    return dimension in OF_SUBJECT or dimension.startswith("label:")
 
 
 def _total(amounts: Sequence[Decimal]) -> Decimal:

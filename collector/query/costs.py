@@ -57,6 +57,11 @@ DIMENSIONS: Final[Mapping[str, str]] = {
     "rule": "rule_id",
     "currency": "billing_currency",
 }
+# Those of who caused a cost; the others are of what was charged for, which is known whoever caused it.
+OF_SUBJECT: Final = frozenset(
+    ("service", "service_namespace", "environment", "team", "tenant", "cluster", "node", "namespace", "workload_kind",
+     "workload", "pod", "container", "operation")
+)  # fmt: skip
 # A map of the view by the prefix of a dimension: the subject's labels, the charge's tags.
 _MAPS: Final = {"label": "labels", "tag": "tags"}
 _STEPS: Final = {"hour": 13, "day": 10, "month": 7}  # characters of an ISO time that say which

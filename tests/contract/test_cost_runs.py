@@ -436,3 +436,28 @@ def raised(record: CostAttributionRecord, factor: str) -> CostAttributionRecord:
         source=CostSource.INVOICE,
         identity=("bill", record.origin_id),
     )
+
+
+def test_what_was_charged_for_is_known_whoever_caused_it(store: Store) -> None:
+    """A node's idle part is its own, an imported charge its service's; idle that has an owner is his."""
+    telemetry(store)
+    owned = [
+        replace(rule, split=replace(rule.split, idle="to:team=platform")) if rule.split else rule
+        for rule in config().rules
+    ]
+    list(Attribution(store, replace(config(), rules=tuple(owned)), clock()).run(DAY))
+    hour = Period(START, START + HOUR)
+    bill = replace(billed("db", "3", period=hour), recorded_unix_nano=START)
+    assert Book(store).write([bill], Book(store).page())
+    list(Attribution(store, replace(config(), rules=tuple(owned)), clock()).run(DAY))
+
+    def costs(by: str) -> dict[str, Decimal]:
+        return {line.keys[0]: line.cost for line in summarize(store, hour, [by]).lines}
+
+    assert costs("resource")["n1"] == 1
+    assert costs("resource")["db"] == 3
+    assert costs("focus_service")["Compute Engine"] == 3
+    teams = costs("team")
+    assert teams["platform"] > 0
+    assert teams["__unallocated__"] == 3
+    assert teams["__idle__"] > 0  # of what pods were given
