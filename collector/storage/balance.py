@@ -67,6 +67,11 @@ class BalanceWatch:
         self._suspected = False
         self.last: Balance | None = None
 
+    @property
+    def unbalanced(self) -> bool:
+        """Whether the last look found something."""
+        return self.last is not None and bool(self.last.unbalanced)
+
     def written(self) -> bool:
         """Costs were written. Returns whether for the first time."""
         first = not self._written.is_set()

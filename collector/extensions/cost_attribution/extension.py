@@ -19,6 +19,7 @@ from collector.cost.record import Period
 from collector.extensions.cost_attribution.policies import PolicyWatch
 from collector.model.errors import TelemetryError
 from collector.pipeline.component import Settings, State, Thread
+from collector.storage.balance import BalanceWatch
 from collector.storage.store import QueryError
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ class CostAttribution:
         self._store = store
         self._rules = cost.rules
         self._attribution = Attribution(store, cost, settings.clock)
+        self._balance = BalanceWatch(store, settings.clock, lambda: settings.part("cost"))
+        self._balance.written()  # by others, too: whoever attributes looks
         self._remarked: set[tuple[str, str, str]] = set()
         self._policies = PolicyWatch(settings, store, keep_analyses_s) if config.policies else None
+        self._alone = False  # it had the last turn
         self._stopping = threading.Event()
         self._thread: Thread | None = None
 
@@ -65,24 +69,36 @@ class CostAttribution:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._balance.stop()
         self._store.close()
 
     def _keep_on(self) -> None:
         """Body of the thread."""
-        pause_s = min(_FIRST_S, float(self._config.interval))
-        while not self._stopping.wait(pause_s * (1 + self._settings.rng.uniform(-_JITTER, _JITTER))):
-            pause_s = float(self._config.interval)
+        clock, interval_s = self._settings.clock, float(self._config.interval)
+        turn_at = clock.monotonic() + min(_FIRST_S, interval_s) * self._jitter()
+        pause_s = turn_at - clock.monotonic()
+        while not self._stopping.wait(pause_s):
             try:
-                self._settings.report(*self._turn())
+                if clock.monotonic() >= turn_at:
+                    turn_at = clock.monotonic() + interval_s * self._jitter()
+                    self._settings.report(*self._turn())
+                if self._alone or self._balance.unbalanced:
+                    self._balance.look()
             except (TelemetryError, QueryError, AccountingError) as error:
                 self._count("failed")
                 self._settings.report(State.DEGRADED, f"costs are not attributed: {error}")
+            pause_s = max(0.0, turn_at - clock.monotonic())
+            if self._balance.unbalanced:
+                pause_s = min(pause_s, self._balance.pause_s() or 0.0)
+
+    def _jitter(self) -> float:
+        return 1 + self._settings.rng.uniform(-_JITTER, _JITTER)
 
     def _turn(self) -> tuple[State, str]:
         """Attribute what has ended; return how that went."""
         self._store.open()
-        with self._store.exclusive(PURPOSE) as alone:
-            if not alone:
+        with self._store.exclusive(PURPOSE) as self._alone:
+            if not self._alone:
                 self._count("elsewhere")
                 return State.OK, "another collector attributes costs in this database"
             now = self._settings.clock.unix_nano()
