@@ -88,8 +88,6 @@ class BalanceWatch:
         """Look, if it is time."""
         if not self._written.is_set() or self._clock.monotonic() < self._next:
             return
-        if self._report is None:
-            self._report = self._reporter()
         self._next = self._clock.monotonic() + _INTERVAL_S
         try:
             self.last = count_unbalanced(self._store, now_unix_nano=self._clock.unix_nano())
@@ -97,16 +95,23 @@ class BalanceWatch:
             return  # what is the matter with the store is said elsewhere
         if not self.last.unbalanced:
             self._suspected = False
-            self._report(State.OK, "costs add up")
+            self._say(State.OK, "costs add up")
         elif not self._suspected:
             self._suspected = True
             self._next = self._clock.monotonic() + _AGAIN_S
         else:
-            self._report(
+            self._say(
                 State.DEGRADED,
                 f"{self.last.unbalanced} amounts of costs differ from the sum of their parts: "
                 "the view cost_balance shows which",
             )
+
+    def _say(self, state: State, message: str) -> None:
+        if self._report is None:
+            self._report = (
+                self._reporter()
+            )  # not sooner: a component that has said nothing is starting, and not well
+        self._report(state, message)
 
     def stop(self) -> None:
         """There will be no more looks."""

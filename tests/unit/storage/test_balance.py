@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -40,7 +41,13 @@ def test_it_looks_only_where_costs_are_written_and_says_it_at_the_second_look() 
     reports: list[tuple[State, str]] = []
     with closing(SqliteStore(None, clock=clock)) as store:
         store.migrate()
-        watch = BalanceWatch(store, clock, lambda: lambda state, message: reports.append((state, message)))
+        parts: list[str] = []
+
+        def part() -> Callable[[State, str], None]:
+            parts.append("made")
+            return lambda state, message: reports.append((state, message))
+
+        watch = BalanceWatch(store, clock, part)
         watch.look()
         assert (watch.pause_s(), watch.last, reports) == (None, None, [])
         assert watch.written()
@@ -54,6 +61,7 @@ def test_it_looks_only_where_costs_are_written_and_says_it_at_the_second_look() 
         assert watch.pause_s() == 30.0
         watch.look()
         assert reports == [], "not yet"
+        assert parts == [], "one that says nothing would make the daemon look as if it were starting"
         clock.advance(30)
         watch.look()
         [(state, message)] = reports
