@@ -43,8 +43,8 @@ def database(tmp_path: Path) -> str:
 def test_a_person_goes_all_the_way(database: str, tmp_path: Path) -> None:
     """Attribute, report, export, import: each command does what the README says."""
     where = ("--connection-string", database)
-    (tmp_path / "prices.yaml").write_text(PRICES)
-    attribute = ("cost", "attribute", *WINDOW, *where, "--prices", f"{tmp_path}/prices.yaml")
+    prices = ("--prices", "config/prices/demo.yaml", "--prices", "config/cost/kubernetes-and-llm.yaml")
+    attribute = ("cost", "attribute", *WINDOW, *where, *prices)
     done = collector(*attribute, "--format", "json")
     assert done.returncode == 0, done.stderr
     lines = json.loads(done.stdout)
