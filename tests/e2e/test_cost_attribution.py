@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -50,6 +51,10 @@ def test_a_person_goes_all_the_way(database: str, tmp_path: Path) -> None:
     lines = json.loads(done.stdout)
     assert {line["balance"] for line in lines} == {"ok"}
     assert "no price matches" in done.stderr
+    assert "2 windows are of months that are closed: what is new there are corrections" in done.stderr
+    assert re.search(
+        r"kubernetes-and-llm\.yaml:\d+:7: rule 'functions': the rule matched nothing", done.stderr
+    )
     again = collector(*attribute)
     assert again.returncode == 0
     assert "0 records written" in again.stderr

@@ -31,6 +31,7 @@ def attribute(
     """
     from collector.accounting.attribution import PURPOSE, Attribution
     from collector.accounting.remarks import remarks
+    from collector.cost.window import WindowState
     from collector.model.clock import SystemClock
 
     config = cost_config(target, prices)
@@ -48,6 +49,11 @@ def attribute(
     for remark in remarks(reports, config.rules):
         note(str(remark))
     written = sum(report.written for report in reports)
+    if closed := sum(report.state is WindowState.CLOSED and report.written > 0 for report in reports):
+        note(
+            f"{closed} windows are of months that are closed: what is new there are corrections, billed in the month that"
+            " is open (cost.close)"
+        )
     note(f"{written} records {'would be ' if dry_run else ''}written in {len(reports)} windows")
     if any(not line.balances for report in reports for line in report.totals):
         raise click.ClickException("costs do not add up: this is an error of ours")
