@@ -22,6 +22,7 @@ from collector.cost.rules import OriginConfig, RuleConfig, SplitConfig
 from collector.cost.units import TIME, Unit
 
 CORE_TIME: tuple[str, ...] = ("Core", TIME)
+TOKENS: tuple[str, ...] = ("Token",)
 _COLUMNS = frozenset(item.name for item in fields(Charge) if item.type == "str")
 
 
@@ -129,14 +130,21 @@ class CostConfig:
                 timed[meter] = DURATION in Quantity.parse(text).terms
             except ValueError:
                 continue  # reported by the rule
-        for price in self.prices:
+        others = {meter for other in self.rules for meter in other.quantities}
+        for index, price in enumerate(self.prices):
             if price.unit is None or price.meter not in timed:
                 continue
             try:
-                has_time = TIME in Unit.parse(price.unit).kinds
+                kinds = Unit.parse(price.unit).kinds
             except ValueError:
                 continue  # reported at the unit itself
-            if has_time != timed[price.meter]:
+            has_time = TIME in kinds
+            if rule.tokens is not None and price.meter not in others and kinds != TOKENS:
+                yield Invalid(
+                    f"prices[{index}].unit",
+                    f"price {price.id!r} is for {price.unit}, and {price.meter} of rule {rule.id!r} is counted in Tokens",
+                )
+            elif has_time != timed[price.meter]:
                 where = f"{at}.quantities.{price.meter}" if rule.quantities else f"{at}.tokens"
                 what = (
                     "has no time in it, and what is counted has"

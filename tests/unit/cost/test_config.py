@@ -156,11 +156,17 @@ def test_mistakes_in_prices_are_all_found_at_their_places() -> None:
                 "rules: [{id: r, quantities: {t: faas.max_memory * duration}}, {id: s, tokens: {}}]"
             ),
             [
+                "1:79 cost.prices[1].unit: price 'b' is for Hours, and output of rule 's' is counted in Tokens",
                 (
                     "2:30 cost.rules[0].quantities.t: price 'a' is for GB-Hourz, "
                     "which has no time in it, and what is counted has"
                 ),
-                "2:71 cost.rules[1].tokens: price 'b' is for Hours, which has a time in it, and what is counted has none",
+            ],
+        ),
+        (
+            'prices: [{id: a, meter: input, unit: 1000 Tokenz, list: "1"}]\nrules: [{id: s, tokens: {}}]',
+            [
+                "1:32 cost.prices[0].unit: price 'a' is for 1000 Tokenz, and input of rule 's' is counted in Tokens"
             ],
         ),
         (
