@@ -102,7 +102,9 @@ def _check_decimals(holder: object, names: tuple[str, ...], prefix: str = "") ->
 
 def _check_id(value: bytes, size: int, name: str, *, required: bool = False) -> None:
     if (value or required) and len(value) != size:
-        raise RecordError(name, f"is {len(value)} bytes, expected {size}")
+        raise RecordError(
+            name, f"is {len(value)} bytes, expected {size} (in JSON {2 * size} hexadecimal digits)"
+        )
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -56,7 +56,7 @@ def test_records_in_order_are_taken_as_they_are() -> None:
         ("billing_currency", "usd", "write USD"),
         ("billing_currency", "", "ISO 4217"),
         ("charge_period_end_unix_nano", NOW_UNIX_NANO, "no time in it"),
-        ("record_id", b"short", "is 5 bytes"),
+        ("record_id", b"short", "is 5 bytes, expected 16 (in JSON 32 hexadecimal digits)"),
         ("record_id", b"", "is 0 bytes"),
         ("origin_id", b"", "is 0 bytes"),
         ("parent_record_id", b"", "is 0 bytes"),
