@@ -23,6 +23,7 @@ from collector.cost.focus.mapping import allocated_resource
 from collector.cost.focus.mend import number
 from collector.cost.focus.table import FileError
 from collector.cost.identity import identify
+from collector.cost.json_entries import json_entries
 from collector.cost.protobuf import from_proto, to_proto
 from collector.cost.record import (
     AMOUNTS,
@@ -39,8 +40,6 @@ from collector.proto.cost.v1.cost_pb2 import CostAttributionRecord as Message
 
 _SECOND_NS: Final = 1_000_000_000
 _HOUR_NS: Final = 3600 * _SECOND_NS
-LINE_MAX: Final = 1024 * 1024  # bytes of one entry in a file of lines
-FILE_MAX: Final = 256 * 1024 * 1024  # bytes of a JSON array, which is read at once
 
 # Tags that hold what an entry has no field for.
 EXACT_TAG: Final = "collector.amount"
@@ -136,15 +135,15 @@ def read_cost_entries(stream: BinaryIO, name: str, *, strict: bool = False) -> B
         strict: Refuse what is tolerated: amounts that are only a float, unknown fields and categories.
 
     Raises:
-        BillError: the file is refused; it says why, with file and line (in an array: the number of the entry).
+        BillError: the file is refused; it says why, with file and line.
     """
     manifest = Manifest(file=name, sha256=digest_of(stream), format="CostEntry", strict=strict)
     problems = Problems()
     try:
-        for line, text in _texts(stream, name):
+        for line, entry in json_entries(stream, name):
             manifest.rows += 1
             try:
-                record = _record(text, line, manifest)
+                record = _record(entry, line, manifest)
                 manifest.records += 1
                 for field, column in zip(
                     COSTS, ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"), strict=True
@@ -158,48 +157,16 @@ def read_cost_entries(stream: BinaryIO, name: str, *, strict: bool = False) -> B
 
     def records() -> Iterator[CostAttributionRecord]:
         quiet = Manifest(file=name, sha256=manifest.sha256, format=manifest.format, strict=False)
-        for line, text in _texts(stream, name):
-            yield _record(text, line, quiet)
+        for line, entry in json_entries(stream, name):
+            yield _record(entry, line, quiet)
         check_unchanged(stream, manifest)
 
     return Bill(manifest, records)
 
 
-def _texts(stream: BinaryIO, name: str) -> Iterator[tuple[int, Any]]:
-    """(line, JSON text or parsed object) of each entry."""
-    stream.seek(0)
-    beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
-    stream.seek(0)
-    if beginning.startswith(b"["):
-        body = stream.read(FILE_MAX + 1)
-        if len(body) > FILE_MAX:
-            raise FileError(
-                name,
-                1,
-                f"more than {FILE_MAX} bytes of one array",
-                remedy="write one entry a line",
-                rule="limit",
-            )
-        yield from enumerate(_parse(body, name, 1), 1)
-        return
-    line = 0
-    while text := stream.readline(LINE_MAX + 1):
-        line += 1
-        if len(text) > LINE_MAX:
-            raise FileError(name, line, f"an entry of more than {LINE_MAX} bytes", rule="limit")
-        if text.strip():
-            yield line, text
-
-
-def _parse(text: bytes, name: str, line: int) -> Any:
-    try:
-        return json.loads(text.decode("utf-8-sig"), parse_float=Decimal, parse_int=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise FileError(name, line, f"not JSON: {error}") from None
-
-
-def _record(text: Any, line: int, manifest: Manifest) -> CostAttributionRecord:
-    entry = _parse(text, manifest.file, line) if isinstance(text, bytes) else text
+def _record(entry: Any, line: int, manifest: Manifest) -> CostAttributionRecord:
+    if isinstance(entry, FileError):
+        raise entry
     if not isinstance(entry, dict):
         raise FileError(manifest.file, line, "an entry is not a JSON object")
     tags = entry.get("tags") or {}

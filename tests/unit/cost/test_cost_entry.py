@@ -145,6 +145,40 @@ def test_what_is_no_entry_is_refused(text: str) -> None:
         read(text)
 
 
+def test_entries_of_an_array_are_told_apart_by_their_lines() -> None:
+    """Whoever has written them on several."""
+    entries = [
+        THEIRS,
+        {**THEIRS, "entry_id": "b", "currency": "EUX"},
+        {**THEIRS, "entry_id": "c", "amount": "x"},
+    ]
+    with pytest.raises(BillError) as caught:
+        read("\n" + json.dumps(entries, indent=1))
+    assert [str(problem).partition(" ")[0] for problem in caught.value.problems] == [
+        f"entries.json:{3 + number * (len(THEIRS) + len(THEIRS['tags']) + 3)}:" for number in (1, 2)
+    ]
+    records, _ = read(json.dumps([THEIRS, {**THEIRS, "entry_id": "b"}], indent=1) + "\n")
+    assert len(records) == 2
+    assert read("[ ]\n")[0] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[\n{} {}]", "entries.json:2: not JSON: ',' or ']' expected after an entry"),
+        ("[\n{},\n]", "entries.json:3: not JSON: Expecting value"),
+        ("[\n{}\n]\n{}", "entries.json:4: not JSON: there is more after the array"),
+        ('{"a": 1}\n{"a": 1} x', "entries.json:2: not JSON: there is more after the entry"),
+        ('{"a": 1}\n{"a": }', "entries.json:2: not JSON: Expecting value"),
+    ],
+)
+def test_what_is_no_json_is_refused_where_it_is_none(text: str, complaint: str) -> None:
+    """The last thing that is said: entries before it are none of theirs."""
+    with pytest.raises(BillError) as caught:
+        read(text)
+    assert str(caught.value.problems[-1]) == complaint
+
+
 def test_an_amount_that_was_changed_is_noticed() -> None:
     """The record in the tag has to be the entry's."""
     entry = {**entry_of(node()[1]), "amount": 5.0}
