@@ -154,8 +154,9 @@ def test_entries_of_an_array_are_told_apart_by_their_lines() -> None:
     ]
     with pytest.raises(BillError) as caught:
         read("\n" + json.dumps(entries, indent=1))
+    lines_of_one = json.dumps(THEIRS, indent=1).count("\n") + 1
     assert [str(problem).partition(" ")[0] for problem in caught.value.problems] == [
-        f"entries.json:{3 + number * (len(THEIRS) + len(THEIRS['tags']) + 3)}:" for number in (1, 2)
+        f"entries.json:{3 + number * lines_of_one}:" for number in (1, 2)
     ]
     records, _ = read(json.dumps([THEIRS, {**THEIRS, "entry_id": "b"}], indent=1) + "\n")
     assert len(records) == 2
