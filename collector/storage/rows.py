@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -90,12 +90,17 @@ class Encoded:
 
 
 def sort_rows(table: Table, rows: list[Row]) -> list[Row]:
-    """Sort `rows` in place by the table's order, and return them.
+    """Sort `rows` in place by the table's order, and return them."""
+    rows.sort(key=order_of(table))
+    return rows
+
+
+def order_of(table: Table) -> Callable[[Row], Any]:
+    """What the rows of `table` are sorted by. Equal ones stay in the order they came in.
 
     Python orders text by code point, which is the order of its UTF-8 bytes: `COLLATE "C"`, SQLite's BINARY.
     """
-    rows.sort(key=itemgetter(*map(table.index, table.order_by)))
-    return rows
+    return itemgetter(*map(table.index, table.order_by))
 
 
 def signed64(number: int) -> int:

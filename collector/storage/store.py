@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from collector.model.errors import RetryableError
+from collector.model.errors import PermanentError, RetryableError
 from collector.model.signal import Signal
 from collector.pipeline.component import CheckStep
 
 if TYPE_CHECKING:
     from collector.model.clock import Clock
-    from collector.storage.rows import Encoded
+    from collector.storage.rows import Encoded, Row
     from collector.storage.tables import Table
 
 
@@ -38,6 +38,19 @@ class SchemaError(RetryableError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="schema")
+
+
+class RowRefusedError(PermanentError):
+    """A database will never take some rows, and stopped at one of them: `row`, in place `place` of those of `table`.
+
+    That one or one before it is to blame, and nothing behind it.
+    """
+
+    def __init__(self, message: str, *, reason: str, table: Table, place: int, row: Row) -> None:
+        super().__init__(message, reason=reason)
+        self.table = table
+        self.place = place
+        self.row = row
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +226,7 @@ class Store(Protocol):
         """One transaction in which the positions `(start, end]` of queue `queue_id` are written part by part.
 
         Gives what writes a part, whole or not at all: it raises as `write`, and after a `PermanentError` the rest can
-        still be written. The position is written at the end; if the body raises, nothing is. Gives None where the
+        still be written; a `RowRefusedError` if the database says which row it stopped at. The position is written at the end; if the body raises, nothing is. Gives None where the
         store holds the whole batch already. Raises as `write`.
         """
         ...

@@ -17,7 +17,7 @@ from collector.pipeline.component import Refused
 from collector.storage.encoding import payload_encoder
 from collector.storage.salvage import write_what_goes
 from collector.storage.sqlite.store import SqliteStore
-from collector.storage.store import Store
+from collector.storage.store import RowRefusedError, Store
 from tests.faults.stamp import request
 from tests.support.poison import refuse_in_memory, refusing
 from tests.support.samples import NOW_UNIX_NANO
@@ -131,3 +131,21 @@ def test_nothing_is_stored_if_what_is_refused_cannot_be_kept(
     salvage(store, signal, data)
     assert numbers(store, signal) == Counter(set(range(RECORDS * ITEMS)) - {77})
     assert len(store.read(signal).dimensions) > 1
+
+
+@pytest.mark.parametrize("signal", [Signal.LOGS, Signal.TRACES, Signal.METRICS])
+@pytest.mark.parametrize("count", [10, ITEMS])  # as rows, and compressed on arrival where that can be done
+def test_a_refusal_names_the_row(store: Store, refuse: Refuse, signal: Signal, count: int) -> None:
+    """PostgreSQL's, and where it is among those that were given: what makes many refusals bearable."""
+    refuse("{n} >= 7")
+    encoded = payload_encoder(signal).encode([request(signal, "c", 0, count, NOW_UNIX_NANO)])
+    with store.parts(queue_id=QUEUE, start=0, end=1) as write:
+        assert write is not None
+        with pytest.raises(PermanentError) as refusal:
+            write(encoded)
+    if isinstance(store, SqliteStore):
+        return
+    assert isinstance(refusal.value, RowRefusedError)
+    [rows] = encoded.facts.values()
+    assert refusal.value.row == rows[refusal.value.place]
+    assert refusal.value.place == 7

@@ -9,13 +9,17 @@ are the same for all of them. A trigger that refuses rows does so for ever when 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import psycopg
 from psycopg import errors
 
 from collector.model.errors import PermanentError, RetryableError, TelemetryError
-from collector.storage.store import SchemaError
+from collector.storage.rows import Row
+from collector.storage.store import RowRefusedError, SchemaError
+from collector.storage.tables import Table
 
 # Reason words are metric labels: bounded. By SQLSTATE, then by its class.
 _BY_STATE: Final = {
@@ -61,6 +65,23 @@ def classify(error: psycopg.Error) -> TelemetryError:
         # Without a SQLSTATE it is the client library that speaks: no server, or one that went away.
         reason = "database_error" if state else "connection"
     return RetryableError(_first_line(message), reason=reason)
+
+
+def row_refused(error: psycopg.Error, facts: Mapping[Table, Sequence[Row]]) -> TelemetryError:
+    """The same for an error of a COPY of `facts`: with the row it stopped at, if the server names one.
+
+    The server says it in its own language, but the number comes first after the table's name in all of them.
+    """
+    found = classify(error)
+    if isinstance(found, PermanentError):
+        for table, rows in facts.items():
+            line = re.search(rf"^COPY {table.name}\D+(\d+)", error.diag.context or "", re.MULTILINE)
+            if line and 0 < int(line[1]) <= len(rows):
+                place = int(line[1]) - 1
+                return RowRefusedError(
+                    str(found), reason=found.reason, table=table, place=place, row=rows[place]
+                )
+    return found
 
 
 def connect_error(error: psycopg.Error) -> RetryableError:

@@ -25,7 +25,7 @@ from collector.storage.postgresql.check import check
 from collector.storage.postgresql.chunks import drop_chunks_before
 from collector.storage.postgresql.claim import claim_queue
 from collector.storage.postgresql.connections import Connection, Connections
-from collector.storage.postgresql.errors import classify
+from collector.storage.postgresql.errors import classify, row_refused
 from collector.storage.postgresql.names import compose, lock_key
 from collector.storage.postgresql.options import Layout, StoreOptions
 from collector.storage.postgresql.partitions import (
@@ -215,7 +215,7 @@ class PostgresqlStore:
                     with connection.transaction():
                         self._copy_facts(connection, _steps(arrival, encoded), encoded)
                 except psycopg.Error as error:
-                    raise classify(error) from error
+                    raise row_refused(error, encoded.facts) from error
 
             try:
                 with connection.transaction():

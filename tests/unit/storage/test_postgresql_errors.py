@@ -5,10 +5,12 @@ from __future__ import annotations
 import psycopg
 import pytest
 from psycopg import errors
+from psycopg.pq import DiagnosticField
 
 from collector.model.errors import PermanentError, RetryableError
-from collector.storage.postgresql.errors import classify, connect_error
-from collector.storage.store import SchemaError
+from collector.storage.postgresql.errors import classify, connect_error, row_refused
+from collector.storage.store import RowRefusedError, SchemaError
+from collector.storage.tables import LOGS, SPANS
 
 
 def _error(state: str) -> psycopg.Error:
@@ -95,3 +97,47 @@ def test_no_connection_is_always_retryable(message: str, reason: str) -> None:
     error = connect_error(psycopg.OperationalError(message))
     assert type(error) is RetryableError
     assert error.reason == reason
+
+
+def _in_copy(state: type[psycopg.Error], context: str) -> psycopg.Error:
+    return state(
+        "no",
+        info={
+            DiagnosticField.SQLSTATE: str(state.sqlstate).encode(),
+            DiagnosticField.CONTEXT: context.encode(),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        "COPY otlp_logs, line 2",
+        'COPY otlp_logs, line 2, column body: "x"',
+        "PL/pgSQL function f(integer) line 3 at RAISE\nCOPY otlp_logs, line 2",
+        "COPY otlp_logs, Zeile 2",
+        "COPY otlp_logs，第 2 行",
+    ],
+)
+def test_the_row_is_the_one_that_the_server_names(context: str) -> None:
+    """In whatever language it does."""
+    error = row_refused(_in_copy(errors.CheckViolation, context), {SPANS: [(1,)], LOGS: [(1,), (2,)]})
+    assert isinstance(error, RowRefusedError)
+    assert (error.table, error.place, error.row, error.reason) == (LOGS, 1, (2,), "invalid_data")
+
+
+@pytest.mark.parametrize(
+    ("state", "context"),
+    [
+        (errors.CheckViolation, ""),
+        (errors.CheckViolation, "PL/pgSQL function f(integer) line 1 at RAISE"),
+        (errors.CheckViolation, "COPY other, line 1"),
+        (errors.CheckViolation, "COPY otlp_logs, line 3"),
+        (errors.CheckViolation, "COPY otlp_logs, line 0"),
+        (errors.QueryCanceled, "COPY otlp_logs, line 1"),
+    ],
+)
+def test_no_row_is_named_in_vain(state: type[psycopg.Error], context: str) -> None:
+    """Only one of those that were given, and only if it is a refusal."""
+    error = row_refused(_in_copy(state, context), {LOGS: [(1,), (2,)]})
+    assert type(error) is type(classify(_error(str(state.sqlstate))))
