@@ -64,7 +64,6 @@ class Books:
         self._lock = threading.Lock()
         self._settled = threading.Condition(self._lock)  # the position has moved, or the phase has ended
         self._given_up: deque[tuple[int, int, str]] = deque(maxlen=_GIVEN_UP_MAX)  # first, last, why
-        self._opening = False
         self.phase = Phase.RUNNING
         self.drain_until = math.inf
         self.position = queue.released
@@ -74,10 +73,8 @@ class Books:
 
     def open(self) -> None:
         """Open the queue and what was refused of it, and take up its position."""
-        self._opening = True
         self._meters.opening()
         self._queue.open()
-        self._opening = False
         self._refusals.open(self._queue.id, self._queue.released, self._queue.last)
         self.position = self._queue.released
         with self._lock:
@@ -191,8 +188,6 @@ class Books:
     def _lost(self, loss: Loss) -> None:
         """The queue lost something by itself: see `SendingQueue.watch`."""
         with self._queue.still():
-            if self._opening:  # an earlier process had counted it as enqueued
-                self._meters.restored(loss.items)
             if loss.items:
                 self._meters.dropped(loss.cause, loss.items)
         self._meters.queue_lost(loss.cause, loss.records)

@@ -133,6 +133,7 @@ class DeadLetters:
         if self._folder.is_dir() and not self._opened:
             self._queue.open()
             self._opened = True
+            self._queue.release(self._queue.released)  # nobody else knows a position: what is damaged is lost
             try:
                 self._finish_redelivery(last)
             except (RetryableError, OSError) as error:

@@ -135,7 +135,8 @@ class Delivery:
         if self._next_attempt_at is not None and now < self._next_attempt_at:
             return self._wait_s(self._next_attempt_at - now, now)
         if not self._work:
-            wait_s = self._read_batch()
+            # The position first: of what is damaged, only what the destination does not hold is lost.
+            wait_s = self._batch_in_s() or (0.0 if self._doubtful else self._read_batch())
             if wait_s:
                 return wait_s
         if self._doubtful:
@@ -157,17 +158,25 @@ class Delivery:
     def _wait_s(self, wait_s: float, now: float) -> float:
         return wait_s if self._books.phase is Phase.RUNNING else min(wait_s, self._books.drain_until - now)
 
+    def _batch_in_s(self) -> float:
+        """How long there will be no batch to send."""
+        queue = self._queue
+        if not queue.items:  # behind the position there may still be damage that is not counted yet
+            return 0.0 if queue.last > self._books.position else _IDLE_S
+        if self._is_ahead() or self._books.phase is not Phase.RUNNING:
+            return 0.0
+        return self._limits.wait_s(queue.items, queue.size, queue.oldest_age_s())
+
+    def _is_ahead(self) -> bool:
+        """Whether the next batch has been read."""
+        return bool(self._ahead) and self._ahead[0].sequence == self._books.position + 1
+
     def _read_batch(self) -> float:
         """Begin the next batch if there is one; else return how long there will be none."""
         queue = self._queue
-        if not queue.items:
-            return _IDLE_S
-        records, self._ahead = self._ahead, ()
-        if not records or records[0].sequence != self._books.position + 1:
-            if self._books.phase is Phase.RUNNING:
-                wait_s = self._limits.wait_s(queue.items, queue.size, queue.oldest_age_s())
-                if wait_s:
-                    return wait_s
+        records = self._ahead if self._is_ahead() else ()
+        self._ahead = ()
+        if not records:
             if self._limits.is_large(*queue.next_size(self._books.position)):
                 if not self._large.take(self):
                     return _TURN_S
@@ -285,7 +294,7 @@ class Delivery:
         self._next_attempt_at = self._backoff.failed(now, retry_after_s)
         items = self._queue.items
         if self._next_attempt_at is None:
-            self._drop(self._work[0], message, "retry_expired" if self._retry.enabled else "retry_disabled")
+            self._give_up(message, now)
         else:
             self._meters.retried(reason)
             if self._has_large:  # others need the memory meanwhile; it is in the queue
@@ -295,6 +304,17 @@ class Delivery:
             self._log.warning("Not sent, trying again.", why=message, retry_in_s=retry_in_s, queued=items)
         self._degraded = True
         self._settings.report(State.DEGRADED, f"{message}; {items} items are waiting")
+
+    def _give_up(self, message: str, now: float) -> None:
+        """Drop the batch that cannot be sent; where only the position was asked for, that is the next one."""
+        if not self._work:
+            self._read_batch()
+        if self._work:
+            self._drop(self._work[0], message, "retry_expired" if self._retry.enabled else "retry_disabled")
+        else:
+            self._next_attempt_at = now + self._retry.initial_interval
+        if not self._work:
+            self._backoff.reset()
 
     def _recovered(self) -> None:
         self._next_attempt_at = None

@@ -95,6 +95,8 @@ class DiskQueue:
         self._read_upto = 0
         self._dropped: deque[tuple[int, int]] = deque()  # ranges that overflow has removed
         self._lost: set[int] = set()  # damaged records, which are counted already
+        # Damage found by who cannot tell what is lost by it: the destination may have had it. See `_examine`.
+        self._suspects: list[Segment] = []
         self._reader = Cursor()
         self._releaser = Cursor()
         self._dropper = Cursor()
@@ -150,17 +152,15 @@ class DiskQueue:
         self._watcher(loss)
 
     def open(self) -> None:
-        """See `SendingQueue`. However much is in it, little of it is read."""
+        """See `SendingQueue`. However much is in it, little of it is read, and nothing is counted as lost."""
         if self._opened:
             return
         released = self._directory.open()
         try:
-            cut_short = self._log.open(released, self._set_aside)
+            self._suspects = self._log.open(released, self._set_aside)
             for path in self._recent.load(self._log.segments, self._clock.unix_nano()):
                 sync_file(path)  # who sends again what is in it is told that it is safe
             self._begin_behind(released)
-            for segment in cut_short:
-                self._examine(segment)
         except OSError as error:
             self._log.close()
             self._directory.close()
@@ -172,6 +172,10 @@ class DiskQueue:
         if segments:  # what was deleted had been released
             released = max(released, segments[0].base - 1)
         self._release(released)
+        for segment in self._suspects:
+            if segment.base <= released:
+                self._forget_delivered(segment)
+        self._suspects = [segment for segment in self._suspects if segment.last > released]
         self._read_upto = self._noted = released
         oldest = self._releaser.next(segments, payload=False)
         age_s = 0.0
@@ -216,7 +220,7 @@ class DiskQueue:
             if excess <= 0:
                 self._reserved += size
                 return
-        if self._overflow != "drop_oldest" or not self._drop_oldest(excess):
+        if self._overflow != "drop_oldest" or not self._drop_oldest(size):
             taken = self._log.size + self._reserved
             raise full_error(taken, self._capacity, lambda: self._excess(size) <= 0)
         with self._state:
@@ -224,8 +228,9 @@ class DiskQueue:
 
     def _excess(self, size: int) -> int:
         """How many bytes are in the way of `size` more."""
-        taken = self._log.size + self._reserved
-        return taken + size - self._capacity if taken else 0
+        with self._state:
+            taken = self._log.size + self._reserved
+            return taken + size - self._capacity if taken else 0
 
     def cancel(self, size: int, /) -> None:
         """See `SendingQueue`."""
@@ -282,8 +287,7 @@ class DiskQueue:
         with self._consuming:
             records = self._remembered(after, limits)
             if records is None:
-                for segment in self._reader.seek(after, self._log.segments):
-                    self._examine(segment)
+                self._seek(after)
                 records = self._collect(after, limits)
             if records:
                 self._read_upto = max(self._read_upto, records[-1].sequence)
@@ -313,6 +317,12 @@ class DiskQueue:
         if last is not None:
             self._reader.jump(last.segment, last.end, last.sequence)
         return records
+
+    def _seek(self, after: int) -> None:
+        """Move the reader. Who reads has asked the destination: what is damaged and not released is lost."""
+        suspects, self._suspects = self._suspects, []
+        for segment in suspects + self._reader.seek(after, self._log.segments):
+            self._examine(segment)
 
     def _collect(self, after: int, limits: BatchLimits) -> list[Record]:
         records: list[Record] = []
@@ -349,8 +359,7 @@ class DiskQueue:
                         return one.data.items, one.data.size
                 return 0, 0
         with self._consuming:
-            for segment in self._reader.seek(after, self._log.segments):
-                self._examine(segment)
+            self._seek(after)
             while (found := self._reader.next(self._log.segments, payload=False)) is not None:
                 if isinstance(found, Damage):
                     if self._reader.segment is not None:
@@ -364,6 +373,10 @@ class DiskQueue:
         """See `SendingQueue`."""
         with self._consuming:
             items = self._release(min(upto, self._log.durable_upto))
+            suspects, self._suspects = self._suspects, []
+            for segment in suspects:
+                items += self._forget_delivered(segment)
+                self._examine(segment)
             try:
                 self._directory.write_position(self._released, durable=self._sync_release)
             except OSError:
@@ -381,16 +394,15 @@ class DiskQueue:
         if (released := self._release_remembered(upto)) is not None:
             return released
         if self._opened:
-            self._releaser.seek(self._released, self._log.segments)
+            self._suspects += self._releaser.seek(self._released, self._log.segments)
         released = 0
-        damaged: list[Segment] = []
         while True:
             found = self._releaser.next(self._log.segments, payload=False)
             if found is None:
                 break
             segment = self._releaser.segment
             if isinstance(found, Damage):
-                damaged += [segment] if segment is not None else []
+                self._suspects += [segment] if segment is not None else []
                 continue
             if found.sequence > upto:
                 self._releaser.back(found)
@@ -401,9 +413,6 @@ class DiskQueue:
             self._log.take_out(segment, found.items, found.size)
             released += found.items
         self._settle(upto)
-        if not self._opened:  # what was delivered of it before must not be counted as waiting
-            for segment in damaged:
-                self._examine(segment)
         return released
 
     def _release_remembered(self, upto: int) -> int | None:
@@ -466,34 +475,41 @@ class DiskQueue:
 
     # --- overflow ---------------------------------------------------------------------------------------
 
-    def _drop_oldest(self, excess: int) -> bool:
-        """Remove the oldest records that nobody has been given, until `excess` bytes are free."""
-        free = items = records = 0
+    def _drop_oldest(self, size: int) -> bool:
+        """Remove the oldest records that nobody has been given, until `size` bytes find room; say whether they do."""
         with self._consuming:
             after = max(self._read_upto, self._released, self._dropped[-1][1] if self._dropped else 0)
-            self._dropper.seek(after, self._log.segments)
+            suspects, self._suspects = self._suspects, []
+            for segment in suspects + self._dropper.seek(after, self._log.segments):
+                self._examine(segment)  # what is destroyed makes room as well
+            excess = self._excess(size)
             upto = after
-            victims: list[tuple[Segment, int, int]] = []
+            free = 0
+            victims: list[tuple[Segment, Frame]] = []
             while free < excess:
                 found = self._dropper.next(self._log.segments, payload=False)
                 if found is None:
                     break
-                segment = self._dropper.segment
-                if isinstance(found, Damage) or segment is None or found.sequence in self._lost:
+                owner = self._dropper.segment
+                if owner is None:
                     continue
-                upto = found.sequence
-                free += found.size
-                items += found.items
-                records += 1
-                victims.append((segment, found.items, found.size))
-            if records:
+                if isinstance(found, Damage):
+                    self._examine(owner)
+                    excess = self._excess(size)
+                    victims = [victim for victim in victims if victim[1].sequence not in self._lost]
+                    free = sum(frame.size for _, frame in victims)
+                elif found.sequence not in self._lost:
+                    upto = found.sequence
+                    free += found.size
+                    victims.append((owner, found))
+            if victims:
                 if self._dropped and self._dropped[-1][1] == after:
                     after = self._dropped.pop()[0] - 1
                 self._dropped.append((after + 1, upto))
                 with self._state:  # gone and told of in one moment
-                    for victim in victims:
-                        self._log.take_out(*victim)
-                    self._watcher(overflow_loss(records, items))
+                    for owner, frame in victims:
+                        self._log.take_out(owner, frame.items, frame.size)
+                    self._watcher(overflow_loss(len(victims), sum(frame.items for _, frame in victims)))
                 self._delete_released()
         return free >= excess
 
@@ -503,44 +519,56 @@ class DiskQueue:
     # --- damage -----------------------------------------------------------------------------------------
 
     def _examine(self, segment: Segment) -> None:
-        """The reader has met damage: find all there is of it in the segment, and what is lost by it."""
+        """Find all the damage in a segment, and tell what is lost by it: what is destroyed and was not released.
+
+        After a crash, that is known when the destination has said what it holds, and no sooner.
+        """
         if segment.damaged:
             return
+        found = self._look_into(segment)
         segment.damaged = True
-        self._log.seal(segment)  # so that nothing follows behind what is examined here
-        with self._state:
-            self._log.tail.clear()  # what is lost on the disk must not come from memory
-        found = examine(segment, segment.end)
-        whole = {frame.sequence for frame in found.frames}
         self._lost.update(
             damage.sequence
             for damage, _ in found.damages
             if damage.sequence is not None and damage.sequence > self._released
         )
         with self._state:
-            good = [
-                frame
-                for frame in found.frames
-                if frame.sequence > self._released and not self._is_dropped(frame.sequence)
-            ]
-            items = segment.left_items - sum(frame.items for frame in good)
-            self._log.take_out(segment, items, segment.left_size - sum(frame.size for frame in good))
-            missing = sum(
-                sequence not in whole and not self._is_dropped(sequence)
-                for sequence in range(max(segment.base, self._released + 1), segment.last + 1)
-            )
-            if missing or items:  # else what is damaged had been delivered
+            whole, destroyed = found.left_of(segment, self._is_gone)
+            items = segment.left_items - whole.items
+            self._log.take_out(segment, items, segment.left_size - whole.size)
+            if destroyed.records or items:  # else what is damaged had been delivered
                 self._watcher(
                     Loss(
                         cause="damaged",
-                        detail=found.damages[0][0].reason if found.damages else "unreadable",
-                        records=missing,
+                        detail=found.damages[0][0].reason if found.damages else "torn",
+                        records=destroyed.records,
                         items=items,
                         message=f"{segment.path} is damaged; what was found in place of records is kept in "
                         f"{self._directory.path}/quarantine",
                     )
                 )
         self._set_aside(segment, found)
+
+    def _forget_delivered(self, segment: Segment) -> int:
+        """Let what was released of a damaged segment wait no more, though it cannot be read; return its items."""
+        if segment.damaged:
+            return 0
+        found = self._look_into(segment)
+        with self._state:
+            whole, destroyed = found.left_of(segment, self._is_gone)
+            items = max(0, segment.left_items - whole.items - destroyed.items)
+            size = max(0, segment.left_size - whole.size - destroyed.size)
+            self._log.take_out(segment, items, size)
+            return items
+
+    def _look_into(self, segment: Segment) -> Examination:
+        self._log.seal(segment)  # so that nothing follows behind what is examined here
+        with self._state:
+            self._log.tail.clear()  # what is lost on the disk must not come from memory
+        return examine(segment, segment.end)
+
+    def _is_gone(self, sequence: int) -> bool:
+        return sequence <= self._released or self._is_dropped(sequence)
 
     def _set_aside(self, segment: Segment, found: Examination) -> None:
         for damage, raw in found.damages:

@@ -40,6 +40,9 @@ class Record:
 class Loss:
     """Records that left a queue without having been released.
 
+    Destinations may hold more than a queue's own position says, after a crash: who reads or releases has asked them,
+    so damage is told from then on.
+
     `cause` is a metric label: `overflow`, `damaged` or `disk_failed`; `detail` says more in a word.
     """
 

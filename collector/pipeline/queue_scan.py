@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from collector.pipeline.queue_segment import (
     REUSED_VERSION,
@@ -149,12 +149,52 @@ class Arrivals:
             self._times.popleft()
 
 
+class Totals(NamedTuple):
+    """Of some records; `size` in bytes of OTLP."""
+
+    records: int
+    items: int
+    size: int
+
+
 @dataclass(slots=True)
 class Examination:
     """What a segment really holds, byte by byte: whole records, and what is between them."""
 
     frames: list[Frame] = field(default_factory=list)  # without their data
     damages: list[tuple[Damage, bytes]] = field(default_factory=list)  # with the bytes as found
+
+    def left_of(self, segment: Segment, is_gone: Callable[[int], bool]) -> tuple[Totals, Totals]:
+        """What is whole of `segment`, and what is destroyed, of the records that are not gone for another reason.
+
+        What a footer counts beyond the headers that are left is shared out evenly among the records whose header is
+        not: that is exact where they are alike. Without a footer nothing is known of those but their numbers.
+        """
+        whole = {frame.sequence: (frame.items, frame.size) for frame in self.frames}
+        named = {
+            damage.sequence: (damage.items or 0, damage.size or 0)
+            for damage, _ in self.damages
+            if damage.sequence is not None and damage.sequence not in whole
+        }
+        known = whole | named
+        nameless = [number for number in range(segment.base, segment.last + 1) if number not in known]
+        waiting = sum(not is_gone(number) for number in nameless)
+        items, size = (
+            max(0, total - sum(of_one)) * waiting // max(1, len(nameless))
+            for total, of_one in (
+                (segment.items, [one[0] for one in known.values()]),
+                (segment.size, [one[1] for one in known.values()]),
+            )
+        )
+        destroyed = _totals(named, is_gone)
+        return _totals(whole, is_gone), Totals(
+            destroyed.records + waiting, destroyed.items + items, destroyed.size + size
+        )
+
+
+def _totals(known: dict[int, tuple[int, int]], is_gone: Callable[[int], bool]) -> Totals:
+    left = [one for sequence, one in known.items() if not is_gone(sequence)]
+    return Totals(len(left), sum(items for items, _ in left), sum(size for _, size in left))
 
 
 def examine(segment: Segment, end: int) -> Examination:

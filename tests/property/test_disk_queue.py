@@ -56,13 +56,16 @@ class DiskQueues(RuleBasedStateMachine):
         self.damaged: Path | None = None
         self.dropped: dict[int, Telemetry] = {}
         self.former: dict[Path, bytes] = {}  # what is in a file before it is used again
+        self.positions: list[bytes] = []  # what a power failure may leave of the position, the newest last
 
     @initialize(
         capacity=st.integers(1, 3000),
         overflow=st.sampled_from(("refuse", "drop_oldest")),
         remembered=st.sampled_from((0, 3, 1000)),
+        alike=st.sampled_from((0, 0, 1, 3)),
     )
-    def make(self, capacity: int, overflow: str, remembered: int) -> None:
+    def make(self, capacity: int, overflow: str, remembered: int, alike: int) -> None:
+        self.alike = alike  # so many items are in each record; 0: it varies
         self.capacity = capacity
         self.remembered = remembered
         self.overflow = overflow
@@ -80,9 +83,36 @@ class DiskQueues(RuleBasedStateMachine):
         self.queue._log._segment_size = SEGMENT_SIZE
         self.queue._log.tail = Tail(1 << 20, self.remembered)  # the rest is read from the disk
         self.queue.watch(self.losses.append)
+        self.watch_positions()
         self.queue.open()
         self.reserved = 0
         self.read_upto = self.queue.released
+
+    def watch_positions(self) -> None:
+        """Remember what is written until it is durable."""
+        directory, write = self.queue._directory, self.queue._directory.write_position
+
+        def watched(released: int, *, durable: bool) -> None:
+            write(released, durable=durable)
+            if durable:
+                self.positions.clear()
+            self.positions.append((directory.path / "position").read_bytes())
+
+        directory.write_position = watched  # type: ignore[method-assign]
+
+    def open_again(self, lag: int) -> None:
+        """Start with a position that was written `lag` releases ago. The destination knows better, and is asked."""
+        if self.positions:
+            (self.directory / "queue" / "position").write_bytes(
+                self.positions[-1 - lag % len(self.positions)]
+            )
+        told = len(self.losses)
+        self.open()
+        assert not any(loss.items or loss.records for loss in self.losses[told:]), "nobody has been asked yet"
+        before = self.queue.items
+        self.done = min(self.done, self.queue.last)
+        sent = self.queue.release(self.done)
+        assert before == sent + sum(loss.items for loss in self.losses[told:]) + self.queue.items
 
     def waiting(self) -> dict[int, Telemetry]:
         return {number: data for number, data in self.records.items() if number > self.done}
@@ -120,7 +150,8 @@ class DiskQueues(RuleBasedStateMachine):
         new = []
         for size, items in pieces:
             self.serial += 1
-            new.append(Telemetry(Signal.LOGS, self.serial.to_bytes(4, "big") * (1 + size // 4), items))
+            payload = self.serial.to_bytes(4, "big") * (1 + size // 4)
+            new.append(Telemetry(Signal.LOGS, payload, self.alike or items))
         if not self.reserve(sum(data.size for data in new)):
             return
         last = self.queue.append_all(new)
@@ -191,11 +222,11 @@ class DiskQueues(RuleBasedStateMachine):
             self.append([(size, 1)] * 4, wait=True)
             self.release(4 + self.last - self.done, tidy=True)
 
-    @rule()
-    def restart(self) -> None:
+    @rule(lag=st.integers(0, 5))
+    def restart(self, lag: int) -> None:
         """In order: everything is there."""
         self.queue.close()
-        self.open()
+        self.open_again(lag)
         # What is damaged counts as waiting until it is come to; what overflow has removed may be back.
         found = {record.sequence: record.data for record in self.queue.read(self.done, ALL)}
         assert self.waiting().items() <= found.items() <= (self.waiting() | self.dropped).items()
@@ -224,7 +255,7 @@ class DiskQueues(RuleBasedStateMachine):
             for later, _, _ in files[files.index((path, base, readable)) + 1 :]:
                 self.lose(later, reused)
             break
-        self.survive(durable)
+        self.survive(durable, lag=data.draw(st.integers(0, 5)))
 
     def lose(self, path: Path, reused: dict[Path, bytes]) -> None:
         """Nothing of it was synced: the name of a new file neither, and of one that was used again what was there."""
@@ -246,10 +277,10 @@ class DiskQueues(RuleBasedStateMachine):
             cursor.close()
         self.queue._directory.close()
 
-    def survive(self, durable: int) -> None:
+    def survive(self, durable: int, *, lag: int) -> None:
         """Start again; what was durable is there, of the rest a prefix."""
         lost = len(self.losses)
-        self.open()
+        self.open_again(lag)
         if self.damaged is None or not self.damaged.exists():
             assert all(not loss.items for loss in self.losses[lost:])
         found = {record.sequence: record.data for record in self.queue.read(self.done, ALL)}
@@ -264,14 +295,16 @@ class DiskQueues(RuleBasedStateMachine):
         self.read_upto = max(found, default=self.queue.released)
 
     @precondition(lambda self: self.overflow == "refuse" and self.reserved == 0)
-    @rule(data=st.data(), kind=st.sampled_from(("flip", "zero")))
-    def damage(self, data: st.DataObject, kind: str) -> None:
+    @rule(data=st.data(), kind=st.sampled_from(("flip", "zero", "cut")), lag=st.integers(0, 5))
+    def damage(self, data: st.DataObject, kind: str, lag: int) -> None:
         """A file goes bad while nobody looks: what is whole is delivered, what is not is counted, to the item."""
         if self.damaged is not None and self.damaged.exists():
             return  # what is lost in it would be found, and told, once more
         self.queue.close()
         footer_hit = False
         paths = [p for p in sorted(self.directory.glob("queue/*.seg")) if p.stat().st_size > 200]
+        if kind == "cut":  # what is missing at the end of the newest had not been acknowledged
+            paths = paths[:-1]
         if paths:
             path = data.draw(st.sampled_from(paths))
             content = bytearray(path.read_bytes())
@@ -283,10 +316,12 @@ class DiskQueues(RuleBasedStateMachine):
             )
             for at in range(begin, end):
                 content[at] = content[at] ^ 0x10 if kind == "flip" else 0
+            if kind == "cut":
+                del content[begin:]
             path.write_bytes(content)
             self.damaged = path
         lost = len(self.losses)
-        self.open()
+        self.open_again(lag)
         self.synced = self.last
         found = {record.sequence: record.data for record in self.queue.read(self.done, ALL)}
         assert found.items() <= self.waiting().items(), "invented"
@@ -294,14 +329,17 @@ class DiskQueues(RuleBasedStateMachine):
         told = self.losses[lost:]
         items, records = sum(loss.items for loss in told), sum(loss.records for loss in told)
         gone_items = sum(data.items for data in gone)
-        if footer_hit:  # as after a crash: what is lost together with the end cannot be counted
+        if kind == "cut":  # nobody knows how many items were in what is not there
+            assert records == len(gone)
+            assert items <= gone_items
+        elif footer_hit:  # as after a crash: what is lost together with the end cannot be counted
             assert items <= gone_items
             assert records <= len(gone)
         else:
             assert records == len(gone)
-            # Where headers are gone in a file of which a part was released, whose items they had cannot be told.
-            partly = paths and int(path.stem) <= self.done
-            assert items == gone_items or (partly and items >= gone_items)
+            # Where headers are gone in a file of which a part was released, items are shared out: see `left_of`.
+            partly = paths and not self.alike and int(path.stem) <= self.done
+            assert items == gone_items or partly
         self.records = found
         self.last = self.synced = self.queue.last
         self.read_upto = max(found, default=self.queue.released)

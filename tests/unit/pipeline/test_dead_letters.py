@@ -14,7 +14,8 @@ from collector.pipeline.batching import BatchLimits
 from collector.pipeline.component import Batch, State
 from collector.pipeline.dead_letters import DeadLetters, Letter
 from collector.pipeline.disk_queue import QueueStorage
-from collector.pipeline.queue import MemoryQueue
+from collector.pipeline.queue import Loss, MemoryQueue
+from collector.pipeline.queue_segment import SEGMENT_HEADER_SIZE
 from collector.pipeline.refusals import Overflow, Refusals
 from collector.pipeline.sender import Sender
 from collector.pipeline.sender_config import SenderConfig
@@ -95,6 +96,26 @@ def test_what_an_interrupted_removal_left_twice_is_there_once(tmp_path: Path) ->
     again = opened(tmp_path)
     assert [one.sequence for one in again] == [1, 2]
     assert again.remove(lambda one: one.sequence == 2) == 1
+    assert [one.sequence for one in again] == [1]
+    again.close()
+
+
+def test_letters_that_are_missing_are_told_when_they_are_opened(tmp_path: Path) -> None:
+    """Nobody reads them in a daemon, and no destination has a position in them to wait for."""
+    letters = opened(tmp_path)
+    for number in range(2):
+        letters.add([letter(number)])
+        active = letters._queue._log._active
+        assert active is not None
+        letters._queue._log.seal(active)
+    letters.close()
+    first = min(tmp_path.glob("q/dead-letters/*.seg"))
+    first.write_bytes(first.read_bytes()[:SEGMENT_HEADER_SIZE])
+    losses: list[Loss] = []
+    again = DeadLetters(QueueStorage(directory=tmp_path), "q", 1 << 20, FakeClock())
+    again.watch(losses.append)
+    again.open(0)
+    assert [(loss.cause, loss.records) for loss in losses] == [("damaged", 1)]
     assert [one.sequence for one in again] == [1]
     again.close()
 

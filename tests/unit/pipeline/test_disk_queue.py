@@ -6,7 +6,7 @@ import errno
 import os
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -195,6 +195,126 @@ def test_queue_sets_a_damaged_record_aside(tmp_path: Path) -> None:
     assert b"sebond second" in kept.read_bytes()
     assert again.items == 4
     again.close()
+
+
+def behind_its_destination(directory: Path, *, records: int) -> Path:
+    """A queue of two segments whose destination holds more than the position says, as a kill leaves it.
+
+    Returns:
+        The first segment, in which are `records` records.
+    """
+    queue = opened(directory)
+    before = (directory / "q" / "position").read_bytes()
+    put(queue, *(b"record %3d " % number * 10 for number in range(records)))
+    first, active = segments(directory)[0], queue._log._active
+    assert active is not None
+    queue._log.seal(active)
+    put(queue, b"behind it")
+    queue.release(2)
+    queue.close()
+    (directory / "q" / "position").write_bytes(before)
+    return first
+
+
+def truncated(content: bytearray, at: int) -> None:
+    del content[at:]
+
+
+def flipped(content: bytearray, at: int) -> None:
+    content[content.rindex(b"\xf5OTR", 0, at)] ^= 1
+
+
+def zero_filled(content: bytearray, at: int) -> None:
+    end = len(content) - queue_segment.FOOTER_SIZE
+    content[at:end] = bytes(end - at)
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, zero_filled])
+@pytest.mark.parametrize("at", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("delivered", [0, 1, 4, 9, 10])
+def test_queue_counts_as_lost_only_what_was_not_delivered(
+    tmp_path: Path, damage: Callable[[bytearray, int], None], at: float, delivered: int
+) -> None:
+    """The destination holds more than the position says, and some of that is destroyed: it is sent, not lost."""
+    records = 10
+    path = behind_its_destination(tmp_path, records=records)
+    content = bytearray(path.read_bytes())
+    first = queue_segment.SEGMENT_HEADER_SIZE + queue_segment.RECORD_HEADER_SIZE
+    damage(content, first + int(at * (len(content) - first - queue_segment.FOOTER_SIZE)))
+    path.write_bytes(content)
+    losses: list[Loss] = []
+    queue = opened(tmp_path, losses)
+    assert (queue.released, losses) == (0, []), "nobody knows yet what the destination holds"
+    before = queue.items
+    sent = queue.release(delivered)
+    assert before == sent + queue.items + sum(loss.items for loss in losses)
+    found = [record.sequence for record in queue.read(delivered, NO_LIMITS)]
+    missing = records + 1 - delivered - len(found)
+    assert sum(loss.records for loss in losses) == missing
+    lost = sum(loss.items for loss in losses)
+    assert before == sent + queue.items + lost
+    assert queue.items == 2 * len(found)
+    if damage is not truncated:  # else the footer is gone, and with it how many items there were
+        assert (sent, lost) == (2 * delivered, 2 * missing)
+    assert queue.release(records + 1) == queue.items + 2 * len(found)
+    assert (queue.items, queue.size) == (0, 0)
+    queue.close()
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, zero_filled])
+def test_queue_without_a_destination_that_tells_its_position_counts_when_it_is_read(
+    tmp_path: Path, damage: Callable[[bytearray, int], None]
+) -> None:
+    """Its own position is the only one there is."""
+    path = behind_its_destination(tmp_path, records=3)
+    content = bytearray(path.read_bytes())
+    damage(content, queue_segment.SEGMENT_HEADER_SIZE + queue_segment.RECORD_HEADER_SIZE)
+    path.write_bytes(content)
+    losses: list[Loss] = []
+    queue = opened(tmp_path, losses)
+    assert losses == []
+    found = [record.sequence for record in queue.read(0, NO_LIMITS)]
+    assert sum(loss.records for loss in losses) == 4 - len(found) > 0
+    assert queue.items == 2 * len(found)
+    queue.close()
+
+
+def test_queue_forgets_what_was_released_of_a_damaged_segment_when_it_is_opened(tmp_path: Path) -> None:
+    """Neither waiting nor lost, although it cannot be read any more."""
+    queue = opened(tmp_path)
+    put(queue, *(b"record %3d " % number for number in range(4)))
+    queue.release(2)
+    queue.close()
+    (path,) = segments(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[queue_segment.SEGMENT_HEADER_SIZE] ^= 1
+    path.write_bytes(content)
+    losses: list[Loss] = []
+    again = opened(tmp_path, losses)
+    assert (again.items, again.size) == (4, 22)
+    assert held(again) == [b"record   2 ", b"record   3 "]
+    assert losses == []
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, zero_filled])
+def test_queue_that_drops_the_oldest_counts_what_is_damaged_among_them_once(
+    tmp_path: Path, damage: Callable[[bytearray, int], None]
+) -> None:
+    """Dropped or destroyed: each record is one of the two, and none of its bytes stays taken."""
+    path = behind_its_destination(tmp_path, records=10)
+    content = bytearray(path.read_bytes())
+    damage(content, len(content) // 2)
+    path.write_bytes(content)
+    losses: list[Loss] = []
+    queue = DiskQueue(QueueStorage(directory=tmp_path), "q", 1200, FakeClock(), overflow="drop_oldest")
+    queue.watch(losses.append)
+    queue.open()
+    put(queue, b"x" * 1200)
+    assert {loss.cause for loss in losses} == {"damaged", "overflow"}
+    assert sum(loss.records for loss in losses) == 11
+    assert (held(queue), queue.items, queue.size) == ([b"x" * 1200], 2, 1200)
+    queue.close()
 
 
 def test_queue_skips_records_of_a_version_it_does_not_know(

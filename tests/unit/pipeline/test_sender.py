@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,10 @@ from collector.model.signal import Signal
 from collector.model.telemetry import Telemetry
 from collector.pipeline.batching import BatchLimits
 from collector.pipeline.component import Batch, State
+from collector.pipeline.disk_queue import DiskQueue, QueueStorage
 from collector.pipeline.memory_plan import LargeRecords, delivery_bytes, memory_plan
-from collector.pipeline.queue import MemoryQueue
+from collector.pipeline.queue import MemoryQueue, Record
+from collector.pipeline.queue_segment import FOOTER_SIZE
 from collector.pipeline.sender import Sender
 from collector.pipeline.sender_config import RetryConfig, SenderConfig, SendingQueueConfig
 from collector.wire.errors import TooMuchMemoryError
@@ -48,7 +51,7 @@ class Bench:
 
     clock: FakeClock
     house: House
-    queue: MemoryQueue
+    queue: MemoryQueue | DiskQueue
     sender: Sender
 
     def counts(self) -> dict[str, float]:
@@ -82,7 +85,7 @@ def bench(
     *,
     limits: BatchLimits = NOW,
     retry: RetryConfig = STEADY,
-    queue_type: Callable[[int, FakeClock], MemoryQueue] = MemoryQueue,
+    queue_type: Callable[[int, FakeClock], MemoryQueue | DiskQueue] = MemoryQueue,
     large: LargeRecords | None = None,
 ) -> Bench:
     clock = FakeClock()
@@ -432,6 +435,82 @@ def test_sender_begins_where_the_destination_says() -> None:
     assert exporter.delivered() == ["d"]
     assert (exporter.batches[0].start, exporter.batches[0].end) == (3, 4)
     assert test.counts() == {"enqueued": 4, "sent": 4}
+
+
+def test_sender_asks_the_destination_before_it_reads() -> None:
+    """What a reader finds damaged counts as lost: first it has to be known what was delivered."""
+    exporter = PositionedExporter()
+    test = bench(exporter, queue_type=left_behind)
+    reads: list[int] = []
+    read = test.queue.read
+
+    def watched(after: int, limits: BatchLimits) -> list[Record]:
+        reads.append(after)
+        return read(after, limits)
+
+    test.queue.read = watched  # type: ignore[method-assign]
+    exporter.positions[test.queue.id] = 3
+    exporter.position_error = RetryableError("away", reason="unreachable")
+    for _ in range(3):
+        _wait_and_advance(test)
+    assert reads == []
+    exporter.position_error = None
+    test.turn_until_quiet()
+    assert set(reads) == {3}
+    assert exporter.delivered() == ["d"]
+
+
+def test_sender_gives_up_what_waits_while_the_position_cannot_be_asked() -> None:
+    """Each batch after its own time, as when it could not be sent."""
+    exporter = PositionedExporter()
+    retry = RetryConfig(randomization_factor=0.0, max_elapsed_time=Duration(20.0))
+    test = bench(exporter, queue_type=left_behind, retry=retry)
+    test.house.settings.meters.exporter_enqueued[Signal.LOGS].labels("test").inc(4)
+    exporter.position_error = RetryableError("away", reason="unreachable")
+    began = test.clock.monotonic()
+    given_up: list[float] = []
+    while len(given_up) < 4:
+        before = test.queue.items
+        _wait_and_advance(test)
+        if test.queue.items < before:
+            given_up.append(test.clock.monotonic() - began)
+    assert test.counts() == {"enqueued": 4, "dropped retry_expired": 4}
+    waits = [later - earlier for earlier, later in zip([0.0, *given_up], given_up, strict=False)]
+    assert min(waits) > 5.0
+    assert test.turn_until_quiet() == 60.0
+
+
+@pytest.mark.parametrize("at", [0.05, 0.4, 0.9])
+@pytest.mark.parametrize("held", [0, 3, 20, None])
+def test_sender_counts_damage_against_what_the_destination_holds(
+    tmp_path: Path, at: float, held: int | None
+) -> None:
+    """Records that a crash has left delivered and not released are destroyed: they are sent, and not lost."""
+
+    def damaged(capacity: int, clock: FakeClock) -> DiskQueue:
+        queue = DiskQueue(QueueStorage(directory=tmp_path), "q", capacity, clock)
+        queue.open()
+        for number in range(20):
+            queue.reserve(logs(str(number)).size)
+            queue.append_all([logs(str(number))])
+        queue.close()
+        (path,) = tmp_path.glob("q/*.seg")
+        content = path.read_bytes()
+        begin, end = int(at * len(content)), len(content) - FOOTER_SIZE
+        path.write_bytes(content[:begin] + bytes(end - begin) + content[end:])
+        return DiskQueue(QueueStorage(directory=tmp_path), "q", capacity, clock)
+
+    exporter = RecordingExporter() if held is None else PositionedExporter()
+    test = bench(exporter, queue_type=damaged)
+    test.sender._books.open()
+    test.sender._delivery.opened()
+    if isinstance(exporter, PositionedExporter):
+        exporter.positions[test.queue.id] = held or 0
+    test.turn_until_quiet()
+    lost = 20 - (held or 0) - len(exporter.delivered())
+    expected = {"enqueued": 20, "sent": 20 - lost, "dropped damaged": lost}
+    assert test.counts() == {name: count for name, count in expected.items() if count}
+    test.queue.close()
 
 
 def test_sender_takes_a_new_id_for_a_queue_that_was_restored_from_a_copy() -> None:
