@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import time
@@ -10,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from collector.pipeline.queue_directory import read_position
+from collector.pipeline.queue_scan import open_segment
 from collector.pipeline.queue_segment import SEGMENT_HEADER_SIZE
 from tests.faults.limits import small_filesystem
 from tests.faults.load import Load
@@ -70,9 +73,9 @@ def _wait_for_refusals(daemon: Daemon) -> None:
 
 @contextmanager
 def _backlog(
-    stage: Stage, *, items: int, options: str = ", queue_size: 2GiB", **load: int
+    stage: Stage, *, items: int, before: int = 0, options: str = ", queue_size: 2GiB", **load: int
 ) -> Iterator[tuple[str, Load, Proxy, Destination]]:
-    """A daemon that took `items` while its database was away, and was killed."""
+    """A daemon that took `items` while its database was away, and was killed. `before` were for the database."""
     ports = stable_ports()
     with ExitStack() as stack:
         database = stack.enter_context(stage.postgresql())
@@ -82,6 +85,7 @@ def _backlog(
         with stage.life(text) as daemon:
             daemon.wait_until_ready()
             wait_until_stored(daemon)
+            clients.wait_for(before, within_s=300)
             proxy.refuse()
             clients.wait_for(items, within_s=300)
             clients.finish()
@@ -124,22 +128,22 @@ def damaged(stage: Stage, *, how: str) -> Outcome:
     """Segments are damaged while the daemon is away: it starts, and counts exactly what is gone."""
     seed = random.randrange(1 << 30)
     rng = random.Random(seed)
-    with _backlog(stage, items=3000, padding=3000, options=", queue_size: 8MiB") as (
-        text,
-        load,
-        proxy,
-        database,
-    ):
+    # Of the first segment, the database gets a part.
+    with _backlog(
+        stage, items=3000, before=rng.randrange(500, 1500), padding=3000, options=", queue_size: 8MiB"
+    ) as (text, load, proxy, database):
+        behind = 0
         # Sealed ones: what is missing at the end of the newest is no damage, but what was not acknowledged.
         for folder in sorted((stage.directory / "data" / "queue").iterdir()):
             segments = sorted(folder.glob("*.seg"))
+            behind += _lose_position(folder, segments[0])
             if how == "torn":
                 older = segments[0].read_bytes()[SEGMENT_HEADER_SIZE:]
                 # Blocks that were an older file's, or this one's own where there is none, and some that were nobody's.
                 with segments[-1].open("ab") as newest:
                     newest.write(older[:9000] + bytes(4096))
             elif len(segments) > 1:
-                for segment in rng.sample(segments[:-1], k=min(2, len(segments) - 1)):
+                for segment in {segments[0], rng.choice(segments[:-1])}:
                     _damage(segment, how, rng)
         proxy.restore()
         with stage.daemon(text) as daemon:
@@ -154,6 +158,8 @@ def damaged(stage: Stage, *, how: str) -> Outcome:
         problems.append(f"{verdict.lost} items are gone, {counted} are counted")
     if (how == "torn") != (not counted):
         problems.append(f"damage was {how}, and {counted} items are counted as lost")
+    if not behind:
+        problems.append("the database had nothing that the positions did not say")
     problems += [problem for problem in verdict.problems() if "lost" not in problem]
     return Outcome(
         runs=1,
@@ -162,8 +168,20 @@ def damaged(stage: Stage, *, how: str) -> Outcome:
         lost=max(0, verdict.lost - counted),
         doubled=verdict.doubled,
         problems=tuple(problems),
-        note=f"{counted // load.plan.items} records destroyed and counted; seed {seed}",
+        note=f"{counted // load.plan.items} records destroyed and counted; {behind} were delivered and not noted; "
+        f"seed {seed}",
     )
+
+
+def _lose_position(folder: Path, first: Path) -> int:
+    """Take away what was written down since segments were deleted last, as a power failure may; return its records."""
+    released = read_position(folder)
+    (folder / "position").unlink()
+    return max(0, released + 1 - open_segment(int(first.stem), first, _salt(folder)).base)
+
+
+def _salt(folder: Path) -> int:
+    return int(json.loads((folder / "queue").read_text())["salt"])
 
 
 def _damage(path: Path, how: str, rng: random.Random) -> None:
