@@ -96,13 +96,13 @@ class SegmentLog:
         for number, path in sorted((base, path) for base, path in named if base is not None):
             self.segments.append(open_segment(number, path, self._directory.salt, before))
             before = self.segments[-1].last
-        released = max(released, self._remove_spares())
+        numbered = self._remove_spares()
         newest = self.segments[-1] if self.segments else None
         if newest is not None and not newest.finished:
             self._cut_torn_tail(newest, set_aside)
             self._finish(newest)
-        self.last = self.durable_upto = max(released, newest.last if newest else 0)
-        if newest is not None and not newest.records and newest.base == self.last + 1:
+        self.last = self.durable_upto = max(released, numbered, newest.last if newest else 0)
+        if newest is not None and not newest.records and newest.base > released:
             newest.path.unlink()  # made, and never used
             self.segments.pop()
         self.items = sum(segment.left_items for segment in self.segments)

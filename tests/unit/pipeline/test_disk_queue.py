@@ -514,6 +514,31 @@ def test_queue_finds_records_in_a_reused_file_whose_header_is_damaged(tmp_path: 
     again.close()
 
 
+def test_queue_misses_nothing_in_a_segment_that_was_never_used(tmp_path: Path) -> None:
+    """A crash finds a spare behind it, whose name is no record's number."""
+    losses: list[Loss] = []
+    queue = opened(tmp_path)
+    last = put(queue, b"a" * 100, b"b" * 100)
+    queue.close()
+    queue = opened(tmp_path)
+    queue._log._segment_size = 300
+    queue.release(last)
+    queue.tidy()
+    files = {path: path.read_bytes() for path in segments(tmp_path)}
+    assert len(files) == 2
+    queue.close()
+    for path, content in files.items():
+        path.write_bytes(content)  # as a crash leaves it
+    for _ in range(2):
+        queue = opened(tmp_path, losses)
+        assert (held(queue), losses) == ([], [])
+        queue.close()
+    queue = opened(tmp_path, losses)
+    put(queue, b"c")
+    assert (held(queue), losses) == ([b"c"], [])
+    queue.close()
+
+
 def test_queue_deletes_spare_files_when_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
