@@ -143,7 +143,8 @@ def damaged(stage: Stage, *, how: str) -> Outcome:
                 with segments[-1].open("ab") as newest:
                     newest.write(older[:9000] + bytes(4096))
             elif len(segments) > 1:
-                for segment in {segments[0], rng.choice(segments[:-1])}:
+                # One of which a part was delivered, and one of which nothing was.
+                for segment in {segments[0], rng.choice(segments[1:-1] or segments[:1])}:
                     _damage(segment, how, rng)
         proxy.restore()
         with stage.daemon(text) as daemon:
