@@ -78,9 +78,7 @@ class Book:
         encoded = self._encoder.encode([encode_request(records)])
         minutes = {minute_queue(record.charge.charge_period.start_unix_nano) for record in records}
         try:
-            return self._store.write(
-                encoded, queue_id=self.QUEUE, start=page, end=page + 1, also=minutes
-            )
+            return self._store.write(encoded, queue_id=self.QUEUE, start=page, end=page + 1, also=minutes)
         except RetryableError as error:
             if error.reason != "position":
                 raise

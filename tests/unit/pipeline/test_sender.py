@@ -464,7 +464,8 @@ def test_sender_gives_up_what_waits_while_the_position_cannot_be_asked() -> None
     """Each batch after its own time, as when it could not be sent."""
     exporter = PositionedExporter()
     retry = RetryConfig(randomization_factor=0.0, max_elapsed_time=Duration(20.0))
-    test = bench(exporter, queue_type=left_behind, retry=retry)
+    one_by_one = BatchLimits(items_min=1, items_max=1, interval_s=0.0)
+    test = bench(exporter, queue_type=left_behind, retry=retry, limits=one_by_one)
     test.house.settings.meters.exporter_enqueued[Signal.LOGS].labels("test").inc(4)
     exporter.position_error = RetryableError("away", reason="unreachable")
     began = test.clock.monotonic()
