@@ -13,7 +13,7 @@ _SPREAD: Final = 0.1
 # How many times what makes a batch full it takes along where more is waiting: what a batch costs besides its items is
 # divided by so many. Beyond so many bytes there is little left to gain, and memory to lose.
 _BEHIND: Final = 5
-_BEHIND_BYTES: Final = 8 * 1024 * 1024
+_BEHIND_BYTES: Final = 6 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class BatchLimits:
     `items_min` items are waiting (0: no such trigger) · the oldest has waited `interval_s` seconds · one more
     record would exceed `items_max` items (0: no such limit), `bytes_max` bytes, or `memory_max` bytes of memory until
     it is stored (0: no such limit). A single record larger than a maximum goes alone. Where more is waiting, as after
-    an outage, a batch takes along up to `items_max` items, or five times `items_min`, and up to 8 MiB.
+    an outage, a batch takes along up to `items_max` items, or five times `items_min`, and up to 6 MiB.
 
     `ahead`: whether the batch behind one that is sent may be made ready meanwhile.
     """

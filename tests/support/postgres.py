@@ -119,8 +119,10 @@ class Server:
             assert_database_balanced(url_of(self.dsn, name))
         self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def close(self) -> None:
-        """Stop the server if it is ours, else leave it as it was. Databases that are left must add up, too."""
+    def close(self, *, balanced: bool = True) -> None:
+        """Stop the server if it is ours, else leave it as it was. Databases that are left must add up, too, if `balanced`."""
+        if not balanced:
+            self._databases.clear()
         if self.local is None or self.local.pid is not None:
             for name in sorted(self._databases):
                 assert_database_balanced(url_of(self.dsn, name))
