@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from collector.pipeline.component import HttpListener, SocketListener, StartError, Thread
 from collector.pipeline.endpoint import Endpoint, bind
+from collector.service.event_loop import listening, new_event_loop
 
 if TYPE_CHECKING:
     import socket
@@ -64,13 +65,13 @@ class HttpLoop:
         except ValueError as error:
             raise StartError(str(error)) from error
         shared = sharing.sockets(where) if isinstance(sharing, Sockets) else []
-        sockets = shared or bind(where)
+        sockets = shared or [listening(plain) for plain in bind(where)]
         try:
             loop = self._running_loop()
             return _call(loop, _accept(loop, make, where, sockets), _PATIENCE_S)
         except BaseException:
-            for listening in sockets:
-                listening.close()
+            for one in sockets:
+                one.close()
             raise
 
     def close(self) -> None:
@@ -89,7 +90,7 @@ class HttpLoop:
             if self._closed:
                 raise StartError("the HTTP host is shut down")
             if self._loop is None:
-                loop = asyncio.new_event_loop()
+                loop = new_event_loop()
 
                 def body() -> None:
                     asyncio.set_event_loop(loop)
@@ -130,7 +131,7 @@ class Sockets:
         """The sockets again, if this is what it was asked to listen at; they live on when it is closed."""
         if self._closed or endpoint != self._asked:
             return []
-        return [listening.dup() for listening in self._sockets]
+        return [one.dup() for one in self._sockets]
 
     def call(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T | None:
         """See `SocketListener`."""
@@ -206,9 +207,7 @@ async def _accept(
     endpoint: Endpoint,
     sockets: list[socket.socket],
 ) -> Sockets:
-    servers = [
-        await loop.create_server(lambda: make(loop), sock=listening, backlog=1024) for listening in sockets
-    ]
+    servers = [await loop.create_server(lambda: make(loop), sock=one, backlog=1024) for one in sockets]
     return Sockets(loop, endpoint, sockets, servers)
 
 
