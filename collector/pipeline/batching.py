@@ -49,7 +49,7 @@ class BatchLimits:
     def complete(self, items: int, size: int) -> bool:
         """Whether a batch of so many items and bytes takes nothing along, whatever is waiting."""
         enough = self.items_max or _BEHIND * self.items_min
-        return self._reaches(enough, items, size) or (items >= self.items_min and size >= _BEHIND_BYTES)
+        return size >= _BEHIND_BYTES or self._reaches(enough, items, size)
 
     def fits(self, items: int, size: int) -> bool:
         """Whether a batch of so many items and bytes is within the maxima."""
