@@ -29,6 +29,7 @@ from collector.model.telemetry import Telemetry
 from collector.pipeline.component import Batch, CheckStep, Refused, Settings, StartError, State, Thread
 from collector.pipeline.sender_config import SenderConfig
 from collector.storage.encoding import CostEncoder, PayloadEncoder
+from collector.storage.ending import close_under
 from collector.storage.exporter import StoreExporter
 from collector.storage.sqlite.store import SqliteStore
 from collector.storage.store import QueryError
@@ -164,7 +165,7 @@ class CostFilesExporter:
         """See `Component`. Files that are behind are written, if that is soon done."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            close_under(self._ledger.store, self._thread, _LAST_TURN_S)
             self._thread = None
             self._report(State.STOPPED, "")
         self._ledger.shutdown()

@@ -108,9 +108,8 @@ class BalanceWatch:
 
     def _say(self, state: State, message: str) -> None:
         if self._report is None:
-            self._report = (
-                self._reporter()
-            )  # not sooner: a component that has said nothing is starting, and not well
+            # Not sooner: a component that has said nothing is starting, and not well.
+            self._report = self._reporter()
         self._report(state, message)
 
     def stop(self) -> None:

@@ -19,6 +19,7 @@ from collector.pipeline.sender_config import SenderConfig
 from collector.storage.balance import BalanceWatch
 from collector.storage.encoding import PayloadEncoder, payload_encoder
 from collector.storage.encoding_ahead import EncodingAhead
+from collector.storage.ending import close_under
 from collector.storage.salvage import write_what_goes
 from collector.storage.store import PositionError, SchemaError, Store
 from collector.storage.tables import COST_ALLOCATIONS, COST_ORIGINS, COST_REQUESTS, SIGNAL_OF, Table
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 # How often a database that is away, or has no tables yet, is looked at.
 _LOOK_AGAIN_S: Final = 5.0
 _REST_S: Final = 60.0
-# How long `shutdown` waits for the end of what the store's own thread does. An attempt to connect cannot be cut short.
-_LAST_S: Final = 1.0
 # Retention jobs of many collectors on one database spread over this share of their interval.
 _JITTER: Final = 0.1
 
@@ -161,16 +160,12 @@ class StoreExporter:
         """See `Component`."""
         self._stopping.set()
         self._wake.set()
-        self.store.close()  # the thread may be in the middle of an upgrade, of a server that does not answer
-        if self._thread is not None:
-            self._thread.join(_LAST_S)
-            if self._thread.is_alive():
-                self._settings.log.warning("The database's upkeep is left in the middle.")
-            self._thread = None
+        if not close_under(self.store, self._thread):
+            self._settings.log.warning("The database's upkeep is left in the middle.")
+        self._thread = None
         for encoder in self._encoders.values():
             encoder.stop()
         self.balance.stop()
-        self.store.close()  # which the thread may have opened again
 
     def export(self, batch: Batch, /) -> None:
         """See `Exporter`. What is stored already is delivered."""

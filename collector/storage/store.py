@@ -180,7 +180,8 @@ class Store(Protocol):
     def close(self) -> None:
         """Disconnect. Safe when closed or never opened; `open` works again afterwards.
 
-        What another thread is at ends soon, by a `RetryableError`, and so does what it begins.
+        What another thread begins then is a `RetryableError`; what it is at ends soon, with that where it waits for a
+        server. A query of a SQLite file is read to its end.
         """
         ...
 
@@ -226,8 +227,8 @@ class Store(Protocol):
         """One transaction in which the positions `(start, end]` of queue `queue_id` are written part by part.
 
         Gives what writes a part, whole or not at all: it raises as `write`, and after a `PermanentError` the rest can
-        still be written; a `RowRefusedError` if the database says which row it stopped at. The position is written at the end; if the body raises, nothing is. Gives None where the
-        store holds the whole batch already. Raises as `write`.
+        still be written; a `RowRefusedError` if the database says which row it stopped at. The position is written at
+        the end; if the body raises, nothing is. Gives None where the store holds the whole batch already. Raises as `write`.
         """
         ...
 

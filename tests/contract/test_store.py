@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.model.errors import PermanentError, TelemetryError
+from collector.model.errors import PermanentError, RetryableError, TelemetryError
 from collector.model.signal import Signal
 from collector.storage.encode import Encoder, encode
 from collector.storage.rows import Encoded, Row
@@ -504,6 +504,27 @@ def test_a_store_works_again_after_it_was_closed(lasting_store_url: str) -> None
     store.open()
     put(store, Signal.LOGS, samples.logs())
     assert len(store.query("SELECT * FROM logs").rows) == 16
+    store.close()
+
+
+def test_a_closed_store_takes_and_gives_nothing(lasting_store_url: str) -> None:
+    """Whoever is still there is told to come again; and nothing is made of what was asked."""
+    store = store_for(lasting_store_url)
+    store.open()
+    store.migrate()
+    store.close()
+    for use in (
+        lambda: put(store, Signal.LOGS, samples.logs()),
+        lambda: store.query("SELECT 1"),
+        lambda: store.read(Signal.LOGS),
+        store.stats,
+        store.schema_status,
+    ):
+        with pytest.raises(RetryableError) as caught:
+            use()
+        assert caught.value.reason == "closed"
+    store.open()
+    assert store.read(Signal.LOGS).items == 0
     store.close()
 
 

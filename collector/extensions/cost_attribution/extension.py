@@ -20,6 +20,7 @@ from collector.extensions.cost_attribution.policies import PolicyWatch
 from collector.model.errors import TelemetryError
 from collector.pipeline.component import Settings, State, Thread
 from collector.storage.balance import BalanceWatch
+from collector.storage.ending import close_under
 from collector.storage.store import QueryError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # Daemons that start together do not all ask at once, and the tables may have to be made first.
 _FIRST_S: Final = 5.0
 _JITTER: Final = 0.1
+_STOP_S: Final = 1.0
 # Of one turn; how many there are more is said too.
 _REMARKS_MAX: Final = 20
 
@@ -64,13 +66,11 @@ class CostAttribution:
         self._thread = self._settings.spawn(f"{self._settings.id}", self._keep_on)
 
     def shutdown(self) -> None:
-        """See `Component`. A window that is being worked on is finished."""
+        """See `Component`. The window that is being worked on is left for the next turn, unless it soon is done."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        close_under(self._store, self._thread, _STOP_S)
+        self._thread = None
         self._balance.stop()
-        self._store.close()
 
     def _keep_on(self) -> None:
         """Body of the thread."""

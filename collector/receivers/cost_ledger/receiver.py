@@ -14,6 +14,7 @@ from collector.model.errors import PermanentError, RetryableError, TelemetryErro
 from collector.model.signal import Signal
 from collector.pipeline.component import Settings, State, Thread
 from collector.pipeline.fanout import Handover, handing_over
+from collector.storage.ending import close_under
 from collector.storage.store import QueryError
 from collector.wire.split import split
 
@@ -61,10 +62,8 @@ class CostLedgerReceiver:
     def shutdown(self) -> None:
         """See `Component`. The minute that is being passed on is not done, unless it soon is."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
-            self._thread = None
-        self._store.close()
+        close_under(self._store, self._thread, _STOP_S)
+        self._thread = None
 
     def _keep_on(self) -> None:
         """Body of the thread."""

@@ -283,7 +283,7 @@ class GrpcConnection(asyncio.Protocol):
         peers.leaving.add(self)
         try:
             transport.write_eof()
-        except (OSError, NotImplementedError):  # the client has closed already; TLS has no half
+        except OSError:  # the client has closed already
             transport.close()
             return
         self._leave_at = self.loop.time() + _LINGER_S

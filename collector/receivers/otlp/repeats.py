@@ -23,9 +23,8 @@ _Noted = tuple[threading.Lock, OrderedDict[bytes, float]]
 
 def fingerprint(signal: Signal, body: bytes, *, json: bool) -> bytes:
     """16 bytes that stand for a request. Whoever sends other bytes with the same hash has broken BLAKE2."""
-    person = (
-        f"{signal.value}/json" if json else signal.value
-    )  # what is malformed as one may be well as the other
+    # What is malformed as protobuf may be well as JSON.
+    person = f"{signal.value}/json" if json else signal.value
     return hashlib.blake2b(body, digest_size=16, person=person.encode()).digest()
 
 

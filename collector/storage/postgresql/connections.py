@@ -9,6 +9,7 @@ failure ("password authentication failed") ends in a log, and the caller learns 
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import select
 import threading
@@ -171,9 +172,7 @@ class Connections:
             raise RetryableError("all connections are in use", reason="connections_busy")
         try:
             connection = self._take()
-            connection.given_up = lambda: _CLOSED if self._closed else None
-            if patience_s is not None:
-                self.extend(connection, patience_s)
+            self.extend(connection, math.inf if patience_s is None else patience_s)
             try:
                 yield connection
             finally:

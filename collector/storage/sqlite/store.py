@@ -413,8 +413,7 @@ class SqliteStore:
     def _writing(self, doing: str, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """The writing connection, for one at a time. Opened again when the last use broke it."""
         with self._lock:
-            if self._closed:
-                raise RetryableError("the store is closed", reason="closed")
+            self._require_open()
             try:
                 yield self._connected(create)
             except (sqlite3.Error, OverflowError) as error:
@@ -430,6 +429,7 @@ class SqliteStore:
             with self._writing(doing) as connection:
                 yield connection
             return
+        self._require_open()
         if not self.path.exists():
             raise SchemaError(_absent(self.path))
         try:
@@ -437,6 +437,10 @@ class SqliteStore:
                 yield connection
         except sqlite3.Error as error:
             raise classified(error, f"{doing} {self.path}") from error
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RetryableError("the store is closed", reason="closed")
 
     def _connected(self, create: bool) -> sqlite3.Connection:
         if self._writer is not None and self._replaced():

@@ -22,7 +22,7 @@ _BLOCK_BYTES_MAX: Final = 2 * HEADER_LIST_MAX
 _BLOCK_FRAMES_MAX: Final = 16
 # What a client may send of all calls together before it is told that it was read. It is told at half of it.
 _CONNECTION_WINDOW: Final = 8 * 1024 * 1024
-# What header blocks may cost in one go (`BlockReader.work`), and how many frames there may be in it: about 0.5 ms each.
+# What header blocks may cost in one go (`BlockReader.work`), and how many frames there may be in it: some 0.5 ms each, by hand.
 _TURN_WORK: Final = 50
 _TURN_FRAMES: Final = 400
 # Frames beyond the ordinary that a client has free. An answered call gives some back.

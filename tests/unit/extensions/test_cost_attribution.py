@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import pytest
 
@@ -15,6 +18,7 @@ from collector.config.sources import Surroundings
 from collector.config.types import Duration
 from collector.cost.config import load_costs
 from collector.cost.protobuf import encode_request
+from collector.cost.record import Period
 from collector.extensions.cost_attribution.config import CostAttributionConfig
 from collector.extensions.cost_attribution.extension import CostAttribution
 from collector.model.signal import Signal
@@ -62,6 +66,23 @@ def turning(path: Path, until: Callable[[House], bool], *, step_s: float = 1.0) 
 
 def two_turns(house: House) -> bool:
     return len(house.reports) >= 3
+
+
+def test_a_stop_does_not_wait_for_a_long_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its store is closed under it. What it was at is made by the next turn, of whatever process."""
+    began = threading.Event()
+
+    def never_done(extension: CostAttribution, _period: Period) -> None:
+        began.set()
+        while True:
+            extension._store.position(UUID(int=1))
+            time.sleep(0.01)
+
+    monkeypatch.setattr(CostAttribution, "_attribute", never_done)
+    with turning(tmp_path / "telemetry.db", lambda _: began.is_set()) as house:
+        pass
+    assert [thread.name for thread in house.threads if thread.is_alive()] == []
+    assert any("closed" in message for _, message in house.reports)
 
 
 def test_what_a_person_may_want_to_mend_is_said_once(tmp_path: Path) -> None:
