@@ -568,7 +568,8 @@ cdef class Encoder:
 
     cdef void take_back(self, size_t table, Rows *rows) noexcept:
         """Keep the memory of rows that nobody needs any more."""
-        if rows.bytes.capacity + rows.capacity * sizeof(Item) > self.spare_max:
+        # What was written to, not what was asked for: the rest of a buffer that doubles was never given to the process.
+        if rows.bytes.size + rows.count * sizeof(Item) > self.spare_max:
             return
         release_rows(&self.spares[table])
         self.spares[table] = rows[0]
