@@ -150,8 +150,10 @@ class Reservation:
             RetryableError: as `ByteBudget.reserve`.
         """
         if size > self.size:
-            self._budget.check(size - self.size, held=self.size)
-            self.grow_to(min(size, received * _AHEAD))
+            wanted = min(size, received * _AHEAD)
+            if wanted < size:
+                self._budget.check(size - self.size, held=self.size)
+            self.grow_to(wanted)
 
     def short(self, size: int) -> RetryableError:
         """What `expect` raises for a request of `size` bytes when there is no room."""

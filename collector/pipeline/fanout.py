@@ -68,20 +68,14 @@ class Handover:
     def __init__(self, key: bytes = b"") -> None:
         self._key = key
         self._reservations: list[Reservation] = []
+        self.waits = False  # `wait` may take its time: a thread that must not wait leaves it to another
+        self.waits_long = False  # and it waits for a destination, not only for the disk
 
     def add(self, reservation: Reservation) -> None:
         """Take part."""
         self._reservations.append(reservation)
-
-    @property
-    def waits(self) -> bool:
-        """Whether `wait` may take its time: a thread that must not wait leaves it to another."""
-        return any(reservation.waits for reservation in self._reservations)
-
-    @property
-    def waits_long(self) -> bool:
-        """Whether `wait` waits for a destination, and not only for the disk."""
-        return any(reservation.waits_long for reservation in self._reservations)
+        self.waits |= reservation.waits
+        self.waits_long |= reservation.waits_long
 
     @property
     def repeated(self) -> bool:

@@ -21,19 +21,21 @@ class Way:
     def __init__(self, head: Consumer) -> None:
         self.head = head
         self._passing = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._empty = threading.Condition(self._lock)
+        self._watched = False  # somebody has ever waited for it to be empty
 
     def enter(self) -> None:
         """A request begins."""
-        with self._changed:
+        with self._lock:
             self._passing += 1
 
     def leave(self) -> None:
         """A request is through."""
-        with self._changed:
+        with self._lock:
             self._passing -= 1
-            if not self._passing:
-                self._changed.notify_all()
+            if self._watched and not self._passing:
+                self._empty.notify_all()
 
     cancel = leave
 
@@ -46,8 +48,9 @@ class Way:
 
     def wait_until_empty(self, timeout_s: float) -> bool:
         """Wait until no request is on it; whether that came within `timeout_s`."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._passing, timeout_s)
+        with self._lock:
+            self._watched = True
+            return self._empty.wait_for(lambda: not self._passing, timeout_s)
 
 
 class Inlet:

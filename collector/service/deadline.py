@@ -22,14 +22,16 @@ class Deadline:
         self._left: float | None = None  # seconds, while it is paused
         self._timer: asyncio.TimerHandle | None = None
 
-    def set(self, seconds: float) -> None:
-        """It is in so many seconds."""
+    def set(self, seconds: float) -> float:
+        """It is in so many seconds from now; return what that is, in loop time."""
         self._left = None
-        self._at = at = self._loop.time() + seconds
+        now = self._loop.time()
+        self._at = at = now + seconds
         if self._timer is None or self._timer.when() > at:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(at, self._ring)
+        return now
 
     def clear(self) -> None:
         """There is none."""

@@ -145,11 +145,12 @@ class HttpConnection(asyncio.Protocol):
         reader, now = self._reader, self.loop.time
         until = 0.0
         while self._unread is None and not self._held and self._phase is not Phase.END:
-            if not until:  # something is done in every turn
-                until = now() + _TURN_S
-            elif now() > until:
-                self._unfinished = True
-                break
+            if reader.waits:  # else this ends by itself
+                if not until:  # something is done in every turn
+                    until = now() + _TURN_S
+                elif now() > until:
+                    self._unfinished = True
+                    break
             request = self._request
             if request is None:
                 request = reader.next()
@@ -382,12 +383,12 @@ class HttpConnection(asyncio.Protocol):
 
     def _wait_for(self, phase: Phase) -> None:
         self._phase = phase
-        self.idle_since = self.loop.time() if phase is Phase.IDLE else None
         seconds = phase.seconds(self._limits)
         if seconds is None:
             self._deadline.clear()
         else:
-            self._deadline.set(seconds)
+            since = self._deadline.set(seconds)
+            self.idle_since = since if phase is Phase.IDLE else None
 
     def _expire(self) -> None:
         call = self._call

@@ -277,7 +277,7 @@ class Reader:
             self._over = not request.keeps_alive
 
 
-@lru_cache(256)
+@lru_cache(16)  # few, for each may have the size of a header
 def _target(url: bytes) -> tuple[str, bytes] | None:
     """Path and query of a request target (RFC 9112, section 3.2); None if it is none."""
     if not url.startswith((b"/", b"*")):

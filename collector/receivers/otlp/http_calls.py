@@ -6,6 +6,7 @@ What can be refused from the header is refused before the body is read. Every an
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from collector.model.errors import RetryableError, TelemetryError
@@ -61,6 +62,8 @@ class Desk:
         # An empty list turns decompression off (otelcol, config/confighttp/compression.go).
         self._encodings = frozenset(config.compression_algorithms or ("",))
         self._extra = header_lines(list(config.response_headers.items()))
+        # What a client sends once, it sends always. Few, for each may have the size of a header.
+        self._judge = lru_cache(16)(self._judge_header)
         self.success = {
             encoding: header_lines([("content-type", encoding.value)]) + self._extra for encoding in Encoding
         }
@@ -68,8 +71,13 @@ class Desk:
     def __call__(self, peer: HttpPeer, request: Request) -> Export | None:
         """Route and admit a request; None: it is refused."""
         try:
-            signal, encoding = self._route(request)
-            compression = self._compression(request)
+            headers = request.headers
+            signal, encoding, compression = self._judge(
+                request.path,
+                request.method,
+                headers.get(b"content-type", b""),
+                headers.get(b"content-encoding", b""),
+            )
             if request.length is not None and request.length > self.size_max:
                 raise TooLargeError(self.size_max)
             call = Export(self, peer, request, signal, encoding, compression)
@@ -113,30 +121,32 @@ class Desk:
                 self.settings.log.error("A request failed on an error in the collector.", exc_info=error)
                 return RefusedError(failure_of(error, rng), "internal")
 
-    def _route(self, request: Request) -> tuple[Signal, Encoding]:
-        """Find out what a request is, from its path, method and Content-Type."""
+    def _judge_header(
+        self, path: str, method: str, content_type: bytes, content_encoding: bytes
+    ) -> tuple[Signal, Encoding, str]:
+        """Find out what a request is: its signal, its encoding, how it is compressed."""
         rng = self.settings.rng
-        signal = self._routes.find(request.path)
+        signal = self._routes.find(path)
         if signal is None:
-            message = self._routes.why_not(request.path)
+            message = self._routes.why_not(path)
             raise RefusedError(failure(Condition.NOT_FOUND, message, rng), "not_found")
-        if request.method != "POST":
-            message = f"OTLP/HTTP is sent by POST, not {request.method}"
+        if method != "POST":
+            message = f"OTLP/HTTP is sent by POST, not {method}"
             raise RefusedError(
                 failure(Condition.METHOD_NOT_ALLOWED, message, rng), "method", ("allow", "POST")
             )
-        content_type = request.headers.get(b"content-type", b"").decode("latin-1")
-        encoding = encoding_of(content_type)
+        sent = content_type.decode("latin-1")
+        encoding = encoding_of(sent)
         if encoding is None:
             raise RefusedError(
-                failure(Condition.UNSUPPORTED_MEDIA_TYPE, _media_type_hint(content_type), rng),
+                failure(Condition.UNSUPPORTED_MEDIA_TYPE, _media_type_hint(sent), rng),
                 "media_type",
                 ("accept", "application/x-protobuf, application/json"),
             )
-        return signal, encoding
+        return signal, encoding, self._compression(content_encoding.decode("latin-1"))
 
-    def _compression(self, request: Request) -> str:
-        name = request.headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+    def _compression(self, sent: str) -> str:
+        name = sent.strip().lower()
         if name == "identity":
             name = ""
         elif name == "x-gzip":  # RFC 9110, section 8.4.1.3

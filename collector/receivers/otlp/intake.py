@@ -40,6 +40,9 @@ class Taken:
     message: str = ""
 
 
+_ALL: Final = Taken()
+
+
 @dataclass(slots=True)
 class Arrival:
     """A request on its way into the queues: its body inflated, and what a scan has made of it, once there was one."""
@@ -266,6 +269,8 @@ class Intake:
         if handover.repeated:
             return self._duplicate(signal, transport)
         self._count(signal, transport, scanned)
+        if not scanned.rejected and not scanned.message:
+            return _ALL
         return Taken(sum(scanned.rejected.values()), scanned.message)
 
     def _repeat(self, arrival: Arrival, key: bytes, handover: Handover) -> Pending:
