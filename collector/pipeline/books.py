@@ -91,7 +91,8 @@ class Books:
                 self._queue.cancel(size)
                 raise shutting_down()
             last = self._queue.append_all(pieces, origins)
-            self._meters.enqueued.inc(sum(piece.items for piece in pieces))
+            for piece in pieces:
+                self._meters.enqueued.add(piece.items)
             return last
 
     def settle(self, upto: int, dropped: str | None) -> int:

@@ -32,14 +32,16 @@ _LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Counter(prometheus_client.Counter):
-    """A counter of the library, without what that asks each time: whether labels are missing, and the sign.
+    """A counter of the library. `add` is its `inc` without the questions: whether labels are missing, and the sign.
 
-    Nine of them count each request, and what they asked took as long as the counting of it.
+    Nine of them count each request, and what they asked took three times as long as the counting.
     """
 
-    def inc(self, amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
-        """Count `amount` more. Of a metric with labels, ask for `labels` first."""
-        self._value.inc(amount)
+    add: Callable[[float], None]  # of a counter that has its labels
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self.add = self._value.inc
 
 
 class Meters:
@@ -386,4 +388,4 @@ class CountedConsumer:
     def consume(self, data: Telemetry, /) -> None:
         """See `Consumer`."""
         self._consumer.consume(data)
-        self._counters[data.signal].inc(data.items)
+        self._counters[data.signal].add(data.items)

@@ -93,10 +93,11 @@ class Sender:
             return
         pieces = self._pieces(data)
         largest = self._settings.memory.largest
+        size = 0
         for piece in pieces:
             if (needed := delivery_bytes(piece.items, piece.size)) > largest:
                 raise TooMuchMemoryError(needed, largest)
-        size = sum(piece.size for piece in pieces)
+            size += piece.size
         try:
             if self._books.phase is not Phase.RUNNING:
                 raise shutting_down()

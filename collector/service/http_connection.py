@@ -181,7 +181,7 @@ class HttpConnection(asyncio.Protocol):
             self.loop.call_soon(self._take_turn)
         else:
             self._rest()
-        if self._count_ahead() and self._phase is not Phase.END:
+        if (self._ahead or reader.ahead) and self._count_ahead() and self._phase is not Phase.END:
             self._stop_ahead()
 
     def _count_ahead(self) -> bool:

@@ -72,7 +72,7 @@ class MemoryLimiter:
                 self._refusing, reason="memory_limited", retry_after_s=float(self._config.check_interval)
             )
         self._consumer.consume(data)
-        self._accepted[data.signal].inc(data.items)
+        self._accepted[data.signal].add(data.items)
 
     def _check(self, soft: int, hard: int) -> None:
         now = self._settings.clock.monotonic()

@@ -173,7 +173,7 @@ class Intake:
         self, signal: Signal, body: bytes, *, json: bool, transport: str, scanned: Scanned | None = None
     ) -> Arrival:
         """Begin with a request. `scanned`: of a `glance`."""
-        self._bytes[transport].inc(len(body))
+        self._bytes[transport].add(len(body))
         return Arrival(signal, body, json, transport, scanned)
 
     def enter(self, arrival: Arrival) -> Pending | First:
@@ -313,8 +313,8 @@ class Intake:
 
     def _count(self, signal: Signal, transport: str, scanned: Scanned) -> None:
         meters = self._settings.meters
-        self._succeeded[transport].inc()
-        self._items[signal, transport].inc(scanned.telemetry.items)
+        self._succeeded[transport].add(1)
+        self._items[signal, transport].add(scanned.telemetry.items)
         for reason, count in scanned.rejected.items():
             meters.receiver_rejected.labels(self._name, signal.value, reason).inc(count)
         for rule, count in scanned.normalised.items():
