@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ service:
   pipelines: {{{signal}: {{receivers: [otlp], processors: [memory_limiter, batch], exporters: [{exporter}]}}}}
 """
 _CLIENT_THREADS: Final = 2
+# Of figures that differ by a fifth from minute to minute, the median; ratios are of one round each.
+_ROUNDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,16 @@ class Measured:
     server_cpu_us: float
     rss_idle: float
     rss_peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Everything that is compared, one after the other."""
+
+    in_memory: Measured
+    on_disk: Measured
+    limit: float  # rows/s
+    peer: float | None  # CPU of Rotel, µs per item
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,41 +121,76 @@ def _server(
     workload: Workload, file: Path, requests: list[bytes], directory: Path, server: Server
 ) -> Iterator[Figure]:
     exporter = "timescaledb" if server.timescaledb else "postgresql"
-    url = server.create_database(timescaledb=server.timescaledb)
-    options = f"connection_string: '{url}', auto_migrate: true"
-    found = measure(workload, file, exporter, options, url, directory, server)
+    rounds = []
+    for _ in range(_ROUNDS):
+        in_memory, on_disk = (
+            _into(workload, file, exporter, directory, server, on_disk=on_disk) for on_disk in (False, True)
+        )
+        limit = copy_limit.rows_per_s(workload.signal, requests, server)
+        rounds.append(_Round(in_memory, on_disk, limit, rotel_cpu_us(workload, file)))
+
+    def median(value: Callable[[_Round], float]) -> float:
+        return statistics.median(map(value, rounds))
+
     name = f"{workload.name} into {exporter}"
+    found, on_disk = (_typical([getattr(one, kind) for one in rounds]) for kind in ("in_memory", "on_disk"))
     yield from _figures(name, found, None)
     yield Figure(name=f"{name}: CPU of the server", value=found.server_cpu_us, unit="µs/item")
-    url = server.create_database(timescaledb=server.timescaledb)
-    options = f"connection_string: '{url}', auto_migrate: true"
-    on_disk = measure(workload, file, exporter, options, url, directory, server, on_disk=True)
     yield from _figures(f"{name}, queue on disk", on_disk, None)
     yield Figure(
         name=f"{name}: queue on disk ÷ in memory",
-        value=on_disk.stored_per_s / found.stored_per_s,
+        value=median(lambda one: one.on_disk.stored_per_s / one.in_memory.stored_per_s),
         bar=0.7,
         at_least=True,
     )
     yield Figure(name=f"{name}, queue on disk: RSS idle", value=on_disk.rss_idle, unit="MiB", bar=70)
     yield Figure(name=f"{name}, queue on disk: RSS at full load", value=on_disk.rss_peak, unit="MiB", bar=160)
-    limit = copy_limit.rows_per_s(workload.signal, requests, server)
-    yield Figure(name=f"{name}: COPY limit", value=limit, unit="items/s")
+    yield Figure(name=f"{name}: COPY limit", value=median(lambda one: one.limit), unit="items/s")
     yield Figure(
         name=f"{name} ÷ COPY limit",
-        value=found.stored_per_s / limit,
+        value=median(lambda one: one.in_memory.stored_per_s / one.limit),
         bar=workload.limit_bar,
         at_least=True,
     )
-    peer = rotel_cpu_us(workload, file)
-    if peer is None:
+    if rounds[0].peer is None:
         return
+    peer = median(_peer)
     yield Figure(name=f"{workload.name}: CPU of Rotel, which drops them", value=peer, unit="µs/item")
-    yield Figure(name=f"{name}: daemon's CPU ÷ Rotel's", value=found.daemon_cpu_us / peer, bar=0.8)
+    yield Figure(
+        name=f"{name}: daemon's CPU ÷ Rotel's",
+        value=median(lambda one: one.in_memory.daemon_cpu_us / _peer(one)),
+        bar=0.8,
+    )
     yield Figure(
         name=f"{name}: daemon's and server's CPU ÷ Rotel's",
-        value=(found.daemon_cpu_us + found.server_cpu_us) / peer,
+        value=median(lambda one: (one.in_memory.daemon_cpu_us + one.in_memory.server_cpu_us) / _peer(one)),
         bar=1.2 if workload is POINTS else None,
+    )
+
+
+def _into(
+    workload: Workload, file: Path, exporter: str, directory: Path, server: Server, *, on_disk: bool
+) -> Measured:
+    url = server.create_database(timescaledb=server.timescaledb)
+    options = f"connection_string: '{url}', auto_migrate: true"
+    with tempfile.TemporaryDirectory(dir=directory) as own:
+        return measure(workload, file, exporter, options, url, Path(own), server, on_disk=on_disk)
+
+
+def _peer(one: _Round) -> float:
+    assert one.peer is not None
+    return one.peer
+
+
+def _typical(found: Sequence[Measured]) -> Measured:
+    """Of each figure the median; of memory the most."""
+    return Measured(
+        stored_per_s=statistics.median(one.stored_per_s for one in found),
+        accepted_per_s=statistics.median(one.accepted_per_s for one in found),
+        daemon_cpu_us=statistics.median(one.daemon_cpu_us for one in found),
+        server_cpu_us=statistics.median(one.server_cpu_us for one in found),
+        rss_idle=max(one.rss_idle for one in found),
+        rss_peak=max(one.rss_peak for one in found),
     )
 
 
