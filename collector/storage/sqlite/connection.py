@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ _REASONS: Final = {
 _READING: Final = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
+_PAUSE_S: Final = 0.005
 
 
 def connect(path: Path | None, *, create: bool, busy_timeout_s: float) -> sqlite3.Connection:
@@ -48,15 +50,31 @@ def connect(path: Path | None, *, create: bool, busy_timeout_s: float) -> sqlite
         )
     try:
         if create:
-            # Must be set before the first table. Lets retention give disk space back in small pieces.
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute("PRAGMA journal_mode = WAL")
+            _make_lasting(connection, busy_timeout_s)
         connection.execute("PRAGMA synchronous = FULL")
         add_functions(connection)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _make_lasting(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Set what a file keeps. Others that make the same file are waited for, for `busy_timeout_s` seconds."""
+    deadline = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            # Must be set before the first table. Lets retention give disk space back in small pieces.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # The change to WAL reads first and wants to write then. SQLite does not wait for that: of two that
+            # read, neither could begin. Whoever is refused reads no longer, and the other goes on.
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -70,6 +71,32 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PermanentError, match=r"cannot make the folder .*file"):
         SqliteStore(tmp_path / "file" / "x.db").migrate()
+
+
+@pytest.mark.parametrize(("held_s", "busy_timeout_s", "made"), [(0.05, 5.0, True), (0.5, 0.05, False)])
+def test_who_makes_a_file_waits_for_others_that_make_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, held_s: float, busy_timeout_s: float, made: bool
+) -> None:
+    """As long as for any other lock. SQLite itself does not wait where who reads wants to write."""
+    connect = sqlite3.connect
+    with closing(connect(path, isolation_level=None, check_same_thread=False)) as other:
+        held = threading.Timer(held_s, other.execute, ["ROLLBACK"])
+
+        class Overtaken(sqlite3.Connection):
+            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+                if "journal_mode" in sql and held.ident is None:
+                    other.execute("BEGIN IMMEDIATE")
+                    held.start()
+                return super().execute(sql, *args)
+
+        monkeypatch.setattr(sqlite3, "connect", partial(connect, factory=Overtaken))
+        with closing(SqliteStore(path, busy_timeout_s=busy_timeout_s)) as store:
+            if made:
+                assert store.migrate()
+            else:
+                with pytest.raises(RetryableError, match="database is locked"):
+                    store.migrate()
+        held.join()
 
 
 def test_a_file_that_is_no_database_is_retried(path: Path) -> None:
