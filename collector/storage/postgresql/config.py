@@ -20,7 +20,9 @@ class PoolConfig:
     """The connections of one exporter. Hundreds of collectors may share a database: few are enough."""
 
     max_size: int = option(
-        2, doc="Most connections. One writes while another is asked for positions or upkeep.", minimum=1
+        2,
+        doc="Most connections. One writes while another is asked for positions or upkeep; with 1, they take turns.",
+        minimum=1,
     )
     idle_timeout: Duration = option(
         Duration(300.0), doc="A connection that was not used for so long is closed.", minimum=1.0

@@ -107,6 +107,7 @@ class Connections:
         self._application_name = application_name
         self._on_open = on_open
         self._on_change = on_change
+        self._connections_max = connections_max
         self._slots = threading.BoundedSemaphore(connections_max)
         # An attempt to connect and a statement each have their own timeouts; this is for both of another thread's.
         self._wait_s = connect_timeout_s + 30.0
@@ -159,18 +160,17 @@ class Connections:
         return connection
 
     @contextlib.contextmanager
-    def connection(self, patience_s: float | None = None) -> Iterator[Connection]:
+    def connection(self, patience_s: float | None = None, *, beyond: bool = False) -> Iterator[Connection]:
         """Lend a connection, in autocommit mode. It must not be kept.
 
         Args:
             patience_s: How long the server may take to answer while it is lent, from now; None: for ever.
+            beyond: One more than there may be: for who asks for others while he has it, and would wait for himself.
 
         Raises:
             RetryableError: none could be opened, or none became free in time.
         """
-        if not self._slots.acquire(timeout=self._wait_s):
-            raise RetryableError("all connections are in use", reason="connections_busy")
-        try:
+        with contextlib.nullcontext() if beyond else self._slot():
             connection = self._take()
             self.extend(connection, math.inf if patience_s is None else patience_s)
             try:
@@ -178,6 +178,13 @@ class Connections:
             finally:
                 connection.given_up = None
                 self._give_back(connection)
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=self._wait_s):
+            raise RetryableError("all connections are in use", reason="connections_busy")
+        try:
+            yield
         finally:
             self._slots.release()
 
@@ -240,7 +247,7 @@ class Connections:
         keep = not connection.closed and connection.info.transaction_status is TransactionStatus.IDLE
         with self._lock:
             self._busy -= 1
-            keep = keep and not self._closed
+            keep = keep and not self._closed and len(self._idle) + self._busy < self._connections_max
             if keep:
                 self._idle.append(_Idle(connection, self._clock.monotonic()))
         if not keep:

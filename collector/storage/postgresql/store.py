@@ -300,8 +300,11 @@ class PostgresqlStore:
 
     @contextlib.contextmanager
     def exclusive(self, purpose: str) -> Iterator[bool]:
-        """See `Store`. An advisory lock of a transaction, since a pooler may stand in between: it holds a connection."""
-        with self._session() as connection, connection.transaction():
+        """See `Store`. An advisory lock of a transaction, since a pooler may stand in between: it holds a connection.
+
+        That one is beyond `connections_max`, so that one connection is enough for what is done meanwhile.
+        """
+        with self._session(beyond=True) as connection, connection.transaction():
             writing.set_local(connection, {"idle_in_transaction_session_timeout": "0"})
             [locked] = connection.execute(
                 "SELECT pg_try_advisory_xact_lock(%s)", (lock_key(self.options.schema, purpose),)
@@ -381,13 +384,15 @@ class PostgresqlStore:
     # --- what the operations above are made of --------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _session(self, *, patient: bool = True) -> Iterator[Connection]:
+    def _session(self, *, patient: bool = True, beyond: bool = False) -> Iterator[Connection]:
         """A connection, and the errors of the database as errors of telemetry.
 
         `patient`: for what may take long; else the server must answer in the time that writing has, and a bit.
+        `beyond`: see `Connections`.
         """
+        patience_s = None if patient else self._patience_s
         try:
-            with self._connections.connection(None if patient else self._patience_s) as connection:
+            with self._connections.connection(patience_s, beyond=beyond) as connection:
                 yield connection
         except psycopg.Error as error:
             self._database = None  # whatever it was, look again before the next write
