@@ -21,10 +21,11 @@ from uuid import UUID
 from collector.model.errors import RetryableError
 from collector.pipeline.component import StartError
 from collector.pipeline.queue import Loss, Overflow, Record, Watcher, full_error, overflow_loss
+from collector.pipeline.queue_damage import Damages
 from collector.pipeline.queue_directory import QueueDirectory, sync_file
 from collector.pipeline.queue_log import SegmentLog
 from collector.pipeline.queue_recent import Recent
-from collector.pipeline.queue_scan import Arrivals, Cursor, Examination, examine
+from collector.pipeline.queue_scan import Arrivals, Cursor
 from collector.pipeline.queue_segment import Damage, Frame, Segment
 
 if TYPE_CHECKING:
@@ -94,9 +95,7 @@ class DiskQueue:
         self._noted = 0  # the position that was written down: what is behind it stays on the disk
         self._read_upto = 0
         self._dropped: deque[tuple[int, int]] = deque()  # ranges that overflow has removed
-        self._lost: set[int] = set()  # damaged records, which are counted already
-        # Damage found by who cannot tell what is lost by it: the destination may have had it. See `_examine`.
-        self._suspects: list[Segment] = []
+        self._damages = Damages(self._directory, self._log, is_gone=self._is_gone, tell=self._tell)
         self._reader = Cursor()
         self._releaser = Cursor()
         self._dropper = Cursor()
@@ -157,7 +156,7 @@ class DiskQueue:
             return
         released = self._directory.open()
         try:
-            self._suspects = self._log.open(released, self._set_aside)
+            self._damages.suspect(self._log.open(released, self._damages.set_aside))
             for path in self._recent.load(self._log.segments, self._clock.unix_nano()):
                 sync_file(path)  # who sends again what is in it is told that it is safe
             self._begin_behind(released)
@@ -172,10 +171,7 @@ class DiskQueue:
         if segments:  # what was deleted had been released
             released = max(released, segments[0].base - 1)
         self._release(released)
-        for segment in self._suspects:
-            if segment.base <= released:
-                self._forget_delivered(segment)
-        self._suspects = [segment for segment in self._suspects if segment.last > released]
+        self._damages.begin_behind(released)
         self._read_upto = self._noted = released
         oldest = self._releaser.next(segments, payload=False)
         age_s = 0.0
@@ -320,9 +316,7 @@ class DiskQueue:
 
     def _seek(self, after: int) -> None:
         """Move the reader. Who reads has asked the destination: what is damaged and not released is lost."""
-        suspects, self._suspects = self._suspects, []
-        for segment in suspects + self._reader.seek(after, self._log.segments):
-            self._examine(segment)
+        self._damages.confirm(self._reader.seek(after, self._log.segments))
 
     def _collect(self, after: int, limits: BatchLimits) -> list[Record]:
         records: list[Record] = []
@@ -334,8 +328,7 @@ class DiskQueue:
             if found is None:
                 return records
             if isinstance(found, Damage):
-                if self._reader.segment is not None:
-                    self._examine(self._reader.segment)
+                self._confirm_here()
                 continue
             if found.sequence <= after or self._is_dropped(found.sequence):
                 continue
@@ -347,6 +340,10 @@ class DiskQueue:
             records.append(Record(found.sequence, found.data))
             if limits.complete(items, size):
                 return records
+
+    def _confirm_here(self) -> None:
+        if self._reader.segment is not None:
+            self._damages.confirm([self._reader.segment])
 
     def next_size(self, after: int, /) -> tuple[int, int]:
         """See `SendingQueue`."""
@@ -362,8 +359,7 @@ class DiskQueue:
             self._seek(after)
             while (found := self._reader.next(self._log.segments, payload=False)) is not None:
                 if isinstance(found, Damage):
-                    if self._reader.segment is not None:
-                        self._examine(self._reader.segment)
+                    self._confirm_here()
                 elif found.sequence > after and not self._is_dropped(found.sequence):
                     self._reader.back(found)
                     return found.items, found.size
@@ -373,10 +369,7 @@ class DiskQueue:
         """See `SendingQueue`."""
         with self._consuming:
             items = self._release(min(upto, self._log.durable_upto))
-            suspects, self._suspects = self._suspects, []
-            for segment in suspects:
-                items += self._forget_delivered(segment)
-                self._examine(segment)
+            items += self._damages.settle()
             try:
                 self._directory.write_position(self._released, durable=self._sync_release)
             except OSError:
@@ -394,7 +387,7 @@ class DiskQueue:
         if (released := self._release_remembered(upto)) is not None:
             return released
         if self._opened:
-            self._suspects += self._releaser.seek(self._released, self._log.segments)
+            self._damages.suspect(self._releaser.seek(self._released, self._log.segments))
         released = 0
         while True:
             found = self._releaser.next(self._log.segments, payload=False)
@@ -402,13 +395,13 @@ class DiskQueue:
                 break
             segment = self._releaser.segment
             if isinstance(found, Damage):
-                self._suspects += [segment] if segment is not None else []
+                self._damages.suspect([segment] if segment is not None else [])
                 continue
             if found.sequence > upto:
                 self._releaser.back(found)
                 break
-            if segment is None or self._is_dropped(found.sequence) or found.sequence in self._lost:
-                self._lost.discard(found.sequence)
+            if segment is None or self._is_dropped(found.sequence) or self._damages.is_lost(found.sequence):
+                self._damages.forget(found.sequence)
                 continue
             self._log.take_out(segment, found.items, found.size)
             released += found.items
@@ -479,9 +472,8 @@ class DiskQueue:
         """Remove the oldest records that nobody has been given, until `size` bytes find room; say whether they do."""
         with self._consuming:
             after = max(self._read_upto, self._released, self._dropped[-1][1] if self._dropped else 0)
-            suspects, self._suspects = self._suspects, []
-            for segment in suspects + self._dropper.seek(after, self._log.segments):
-                self._examine(segment)  # what is destroyed makes room as well
+            # What is destroyed makes room as well.
+            self._damages.confirm(self._dropper.seek(after, self._log.segments))
             excess = self._excess(size)
             upto = after
             free = 0
@@ -494,11 +486,11 @@ class DiskQueue:
                 if owner is None:
                     continue
                 if isinstance(found, Damage):
-                    self._examine(owner)
+                    self._damages.confirm([owner])
                     excess = self._excess(size)
-                    victims = [victim for victim in victims if victim[1].sequence not in self._lost]
+                    victims = [victim for victim in victims if not self._damages.is_lost(victim[1].sequence)]
                     free = sum(frame.size for _, frame in victims)
-                elif found.sequence not in self._lost:
+                elif not self._damages.is_lost(found.sequence):
                     upto = found.sequence
                     free += found.size
                     victims.append((owner, found))
@@ -516,61 +508,5 @@ class DiskQueue:
     def _is_dropped(self, sequence: int) -> bool:
         return any(first <= sequence <= last for first, last in self._dropped)
 
-    # --- damage -----------------------------------------------------------------------------------------
-
-    def _examine(self, segment: Segment) -> None:
-        """Find all the damage in a segment, and tell what is lost by it: what is destroyed and was not released.
-
-        After a crash, that is known when the destination has said what it holds, and no sooner.
-        """
-        if segment.damaged:
-            return
-        found = self._look_into(segment)
-        segment.damaged = True
-        self._lost.update(
-            damage.sequence
-            for damage, _ in found.damages
-            if damage.sequence is not None and damage.sequence > self._released
-        )
-        with self._state:
-            whole, destroyed = found.left_of(segment, self._is_gone)
-            items = segment.left_items - whole.items
-            self._log.take_out(segment, items, segment.left_size - whole.size)
-            if destroyed.records or items:  # else what is damaged had been delivered
-                self._watcher(
-                    Loss(
-                        cause="damaged",
-                        detail=found.damages[0][0].reason if found.damages else "torn",
-                        records=destroyed.records,
-                        items=items,
-                        message=f"{segment.path} is damaged; what was found in place of records is kept in "
-                        f"{self._directory.path}/quarantine",
-                    )
-                )
-        self._set_aside(segment, found)
-
-    def _forget_delivered(self, segment: Segment) -> int:
-        """Let what was released of a damaged segment wait no more, though it cannot be read; return its items."""
-        if segment.damaged:
-            return 0
-        found = self._look_into(segment)
-        with self._state:
-            whole, destroyed = found.left_of(segment, self._is_gone)
-            items = max(0, segment.left_items - whole.items - destroyed.items)
-            size = max(0, segment.left_size - whole.size - destroyed.size)
-            self._log.take_out(segment, items, size)
-            return items
-
-    def _look_into(self, segment: Segment) -> Examination:
-        self._log.seal(segment)  # so that nothing follows behind what is examined here
-        with self._state:
-            self._log.tail.clear()  # what is lost on the disk must not come from memory
-        return examine(segment, segment.end)
-
     def _is_gone(self, sequence: int) -> bool:
         return sequence <= self._released or self._is_dropped(sequence)
-
-    def _set_aside(self, segment: Segment, found: Examination) -> None:
-        for damage, raw in found.damages:
-            if any(raw):
-                self._directory.quarantine(f"{segment.path.stem}-{damage.offset}-{damage.reason}", raw)
