@@ -1,16 +1,16 @@
 """A sending queue on disk: what is in it outlives the process, and after `wait_durable` the machine.
 
 Records lie in a row of segments (`queue_log` writes them, `queue_scan` goes through them, `queue_segment` knows their
-form) in a directory of its own (`queue_directory`). The reader is given only what is on the disk, so that no
-destination is ever ahead of the queue. Released segments are deleted. What is found damaged is set aside and counted,
-and the rest is delivered.
+form) in a directory of its own (`queue_directory`). The reader (`queue_reader`) is given only what is on the disk, so
+that no destination is ever ahead of the queue. Released segments are deleted, or written again. What is found damaged
+is set aside and counted (`queue_damage`), and the rest is delivered. A full queue can remove its oldest records
+(`queue_overflow`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,10 +20,12 @@ from uuid import UUID
 
 from collector.model.errors import RetryableError
 from collector.pipeline.component import StartError
-from collector.pipeline.queue import Loss, Overflow, Record, Watcher, full_error, overflow_loss
+from collector.pipeline.queue import Loss, Overflow, Record, Watcher, full_error
 from collector.pipeline.queue_damage import Damages
 from collector.pipeline.queue_directory import QueueDirectory, sync_file
 from collector.pipeline.queue_log import SegmentLog
+from collector.pipeline.queue_overflow import Dropper
+from collector.pipeline.queue_reader import BatchReader
 from collector.pipeline.queue_recent import Recent
 from collector.pipeline.queue_scan import Arrivals, Cursor
 from collector.pipeline.queue_segment import Damage, Frame, Segment
@@ -89,16 +91,15 @@ class DiskQueue:
         self._reserved = 0
         self._arrivals = Arrivals()
         self._recent = Recent(self._directory.path / "recent")
-        # The reader's: cursors are moved by one thread at a time. Taken before `_state`.
+        # Cursors are moved by one thread at a time. Taken before `_state`.
         self._consuming = threading.Lock()
         self._released = 0
         self._noted = 0  # the position that was written down: what is behind it stays on the disk
-        self._read_upto = 0
-        self._dropped: deque[tuple[int, int]] = deque()  # ranges that overflow has removed
         self._damages = Damages(self._directory, self._log, is_gone=self._is_gone, tell=self._tell)
-        self._reader = Cursor()
+        self._dropper = Dropper(self._log, self._damages, tell=self._tell)
+        self._reader = BatchReader(self._log, self._damages, is_dropped=self._dropper.has_dropped)
         self._releaser = Cursor()
-        self._dropper = Cursor()
+        self._cursors = (self._reader.cursor, self._releaser, self._dropper.cursor)
 
     @property
     def id(self) -> UUID:
@@ -172,7 +173,7 @@ class DiskQueue:
             released = max(released, segments[0].base - 1)
         self._release(released)
         self._damages.begin_behind(released)
-        self._read_upto = self._noted = released
+        self._reader.upto = self._noted = released
         oldest = self._releaser.next(segments, payload=False)
         age_s = 0.0
         if isinstance(oldest, Frame):
@@ -195,12 +196,9 @@ class DiskQueue:
         """See `SendingQueue`."""
         with self._consuming:
             self._log.close()
-            for cursor in self._cursors():
+            for cursor in self._cursors:
                 cursor.close()
             self._directory.close()
-
-    def _cursors(self) -> tuple[Cursor, Cursor, Cursor]:
-        return self._reader, self._releaser, self._dropper
 
     # --- putting in -------------------------------------------------------------------------------------
 
@@ -221,6 +219,15 @@ class DiskQueue:
             raise full_error(taken, self._capacity, lambda: self._excess(size) <= 0)
         with self._state:
             self._reserved += size
+
+    def _drop_oldest(self, size: int) -> bool:
+        """Remove the oldest records that nobody was given, until `size` bytes find room; say whether they do."""
+        with self._consuming:
+            given = max(self._reader.upto, self._released)
+            dropped, enough = self._dropper.drop(given, lambda: self._excess(size))
+            if dropped:
+                self._delete_released()
+            return enough
 
     def _excess(self, size: int) -> int:
         """How many bytes are in the way of `size` more."""
@@ -281,89 +288,15 @@ class DiskQueue:
 
     def _read(self, after: int, limits: BatchLimits) -> list[Record]:
         with self._consuming:
-            records = self._remembered(after, limits)
-            if records is None:
-                self._seek(after)
-                records = self._collect(after, limits)
-            if records:
-                self._read_upto = max(self._read_upto, records[-1].sequence)
-            return records
-
-    def _remembered(self, after: int, limits: BatchLimits) -> list[Record] | None:
-        """The batch behind `after`, if all of it is in memory."""
-        records: list[Record] = []
-        items = size = 0
-        last = None
-        with self._state:
-            if not self._log.tail.has_all_behind(after):
-                return None
-            for found in self._log.tail.behind(after):
-                if found.sequence > self._log.durable_upto:
-                    break
-                if self._is_dropped(found.sequence):
-                    continue
-                items += found.data.items
-                size += found.data.size
-                if records and not limits.fits(items, size):
-                    break
-                records.append(Record(found.sequence, found.data))
-                last = found
-                if limits.complete(items, size):
-                    break
-        if last is not None:
-            self._reader.jump(last.segment, last.end, last.sequence)
-        return records
-
-    def _seek(self, after: int) -> None:
-        """Move the reader. Who reads has asked the destination: what is damaged and not released is lost."""
-        self._damages.confirm(self._reader.seek(after, self._log.segments))
-
-    def _collect(self, after: int, limits: BatchLimits) -> list[Record]:
-        records: list[Record] = []
-        items = size = 0
-        while True:
-            # Of the first, all; of those that follow, what goes with it.
-            size_max = limits.size_left(items, size) if records else None
-            found = self._reader.next(self._log.segments, payload=True, size_max=size_max)
-            if found is None:
-                return records
-            if isinstance(found, Damage):
-                self._confirm_here()
-                continue
-            if found.sequence <= after or self._is_dropped(found.sequence):
-                continue
-            items += found.items
-            size += found.size
-            if found.data is None or (records and not limits.fits(items, size)):
-                self._reader.back(found)
-                return records
-            records.append(Record(found.sequence, found.data))
-            if limits.complete(items, size):
-                return records
-
-    def _confirm_here(self) -> None:
-        if self._reader.segment is not None:
-            self._damages.confirm([self._reader.segment])
+            return self._reader.read(after, limits)
 
     def next_size(self, after: int, /) -> tuple[int, int]:
         """See `SendingQueue`."""
-        with self._state:
-            if self._log.tail.has_all_behind(after):
-                for one in self._log.tail.behind(after):
-                    if one.sequence > self._log.durable_upto:
-                        break
-                    if not self._is_dropped(one.sequence):
-                        return one.data.items, one.data.size
-                return 0, 0
+        known = self._reader.next_size_in_memory(after)
+        if known is not None:
+            return known
         with self._consuming:
-            self._seek(after)
-            while (found := self._reader.next(self._log.segments, payload=False)) is not None:
-                if isinstance(found, Damage):
-                    self._confirm_here()
-                elif found.sequence > after and not self._is_dropped(found.sequence):
-                    self._reader.back(found)
-                    return found.items, found.size
-            return 0, 0
+            return self._reader.next_size(after)
 
     def release(self, upto: int, /) -> int:
         """See `SendingQueue`."""
@@ -400,11 +333,10 @@ class DiskQueue:
             if found.sequence > upto:
                 self._releaser.back(found)
                 break
-            if segment is None or self._is_dropped(found.sequence) or self._damages.is_lost(found.sequence):
-                self._damages.forget(found.sequence)
-                continue
-            self._log.take_out(segment, found.items, found.size)
-            released += found.items
+            counted = self._damages.forget(found.sequence) or self._dropper.has_dropped(found.sequence)
+            if segment is not None and not counted:
+                self._log.take_out(segment, found.items, found.size)
+                released += found.items
         self._settle(upto)
         return released
 
@@ -416,7 +348,7 @@ class DiskQueue:
             if not self._log.tail.has_all_behind(self._released):
                 return None
             for found in self._log.tail.take(upto):
-                if self._is_dropped(found.sequence):
+                if self._dropper.has_dropped(found.sequence):
                     continue
                 last = found
                 self._log.take_out(found.segment, found.data.items, found.data.size)
@@ -432,13 +364,10 @@ class DiskQueue:
             self._arrivals.forget(self._released)
             for _ in self._log.tail.take(self._released):
                 pass
-            while self._dropped and self._dropped[0][1] <= self._released:
-                self._dropped.popleft()
+            self._dropper.forget(self._released)
 
     def _delete_released(self, *, reuse: bool = False) -> None:
-        for segment in self._log.delete(self._is_over, self._before_deleting, reuse=reuse):
-            for cursor in self._cursors():
-                cursor.leave(segment)
+        self._leave(self._log.delete(self._is_over, self._before_deleting, reuse=reuse))
 
     def _start_over(self) -> bool:
         """Delete the newest segment too, if all is released: on a full disk nothing else would make room again."""
@@ -450,10 +379,13 @@ class DiskQueue:
             except OSError:
                 return False
             gone = self._log.delete_all(self._released, self._before_deleting)
-            for segment in gone:
-                for cursor in self._cursors():
-                    cursor.leave(segment)
+            self._leave(gone)
             return bool(gone)
+
+    def _leave(self, gone: Sequence[Segment]) -> None:
+        for segment in gone:
+            for cursor in self._cursors:
+                cursor.leave(segment)
 
     def _before_deleting(self) -> None:
         with contextlib.suppress(OSError):  # see `Delivery`: the destination knows better
@@ -462,51 +394,7 @@ class DiskQueue:
             self._recent.save(lambda sequence: not self._log.was_taken_back(sequence))
 
     def _is_over(self, segment: Segment) -> bool:
-        if segment.last <= self._noted:
-            return True
-        return any(first <= segment.base and segment.last <= last for first, last in self._dropped)
-
-    # --- overflow ---------------------------------------------------------------------------------------
-
-    def _drop_oldest(self, size: int) -> bool:
-        """Remove the oldest records that nobody has been given, until `size` bytes find room; say whether they do."""
-        with self._consuming:
-            after = max(self._read_upto, self._released, self._dropped[-1][1] if self._dropped else 0)
-            # What is destroyed makes room as well.
-            self._damages.confirm(self._dropper.seek(after, self._log.segments))
-            excess = self._excess(size)
-            upto = after
-            free = 0
-            victims: list[tuple[Segment, Frame]] = []
-            while free < excess:
-                found = self._dropper.next(self._log.segments, payload=False)
-                if found is None:
-                    break
-                owner = self._dropper.segment
-                if owner is None:
-                    continue
-                if isinstance(found, Damage):
-                    self._damages.confirm([owner])
-                    excess = self._excess(size)
-                    victims = [victim for victim in victims if not self._damages.is_lost(victim[1].sequence)]
-                    free = sum(frame.size for _, frame in victims)
-                elif not self._damages.is_lost(found.sequence):
-                    upto = found.sequence
-                    free += found.size
-                    victims.append((owner, found))
-            if victims:
-                if self._dropped and self._dropped[-1][1] == after:
-                    after = self._dropped.pop()[0] - 1
-                self._dropped.append((after + 1, upto))
-                with self._state:  # gone and told of in one moment
-                    for owner, frame in victims:
-                        self._log.take_out(owner, frame.items, frame.size)
-                    self._watcher(overflow_loss(len(victims), sum(frame.items for _, frame in victims)))
-                self._delete_released()
-        return free >= excess
-
-    def _is_dropped(self, sequence: int) -> bool:
-        return any(first <= sequence <= last for first, last in self._dropped)
+        return segment.last <= self._noted or self._dropper.has_dropped_all(segment)
 
     def _is_gone(self, sequence: int) -> bool:
-        return sequence <= self._released or self._is_dropped(sequence)
+        return sequence <= self._released or self._dropper.has_dropped(sequence)

@@ -77,9 +77,11 @@ class Damages:
         """Whether a record that is met was counted as lost."""
         return sequence in self._lost
 
-    def forget(self, sequence: int) -> None:
-        """It was passed, and will not be met again."""
+    def forget(self, sequence: int) -> bool:
+        """The same, of one that will not be met again."""
+        lost = sequence in self._lost
         self._lost.discard(sequence)
+        return lost
 
     def set_aside(self, segment: Segment, found: Examination) -> None:
         """Keep what was found in place of records in the quarantine, for people to look at."""

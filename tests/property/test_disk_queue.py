@@ -273,7 +273,7 @@ class DiskQueues(RuleBasedStateMachine):
         # An example may end in the middle of a step; `teardown` must not close them again.
         log._unsynced.clear()
         log._active, log._active_fd = None, -1
-        for cursor in self.queue._cursors():
+        for cursor in self.queue._cursors:
             cursor.close()
         self.queue._directory.close()
 
