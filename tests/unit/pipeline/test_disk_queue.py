@@ -317,6 +317,30 @@ def test_queue_that_drops_the_oldest_counts_what_is_damaged_among_them_once(
     queue.close()
 
 
+@pytest.mark.parametrize("header", [0, 3])
+def test_queue_that_drops_the_oldest_counts_a_damaged_payload_once(tmp_path: Path, header: int) -> None:
+    """Its own header is whole: that it is lost is known when another one, before or behind it, is found damaged."""
+    queue = opened(tmp_path)
+    put(queue, *(b"record %3d " % number for number in range(4)))
+    queue.close()
+    (path,) = segments(tmp_path)
+    content = bytearray(path.read_bytes())
+    flipped(content, content.index(b"record %3d " % header))
+    content[content.index(b"record   1 ")] ^= 1
+    path.write_bytes(content)
+    losses: list[Loss] = []
+    queue = DiskQueue(QueueStorage(directory=tmp_path), "q", 44, FakeClock(), overflow="drop_oldest")
+    queue.watch(losses.append)
+    queue.open()
+    put(queue, b"x" * 44)
+    assert [(loss.cause, loss.records, loss.items) for loss in losses] == [
+        ("damaged", 2, 4),
+        ("overflow", 2, 4),
+    ]
+    assert (held(queue), queue.items, queue.size) == ([b"x" * 44], 2, 44)
+    queue.close()
+
+
 def test_queue_skips_records_of_a_version_it_does_not_know(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +455,20 @@ def test_queue_drops_the_oldest_that_nobody_reads_if_told_to(tmp_path: Path) -> 
     put(queue, b"cccc")
     assert [(loss.cause, loss.records, loss.items) for loss in losses] == [("overflow", 1, 2)]
     assert held(queue) == [b"aaaa", b"cccc"]
+    queue.close()
+
+
+def test_queue_drops_nothing_twice(tmp_path: Path) -> None:
+    """What was dropped lies in its segment still, before what is dropped next."""
+    losses: list[Loss] = []
+    queue = DiskQueue(QueueStorage(directory=tmp_path), "q", 10, FakeClock(), overflow="drop_oldest")
+    queue.watch(losses.append)
+    queue.open()
+    put(queue, b"aaaa", b"bbbb")
+    for _ in range(2):
+        put(queue, b"cccc")
+    assert [(loss.cause, loss.records, loss.items) for loss in losses] == [("overflow", 1, 2)] * 2
+    assert (held(queue), queue.items, queue.size) == ([b"cccc", b"cccc"], 4, 8)
     queue.close()
 
 
