@@ -48,7 +48,7 @@ def costs_in_memory_add_up() -> Iterator[None]:
     close = SqliteStore.close
 
     def asked(store: SqliteStore) -> None:
-        if store.path is None and store._writer is not None and not _unbalanced_now:
+        if store.path is None and store._connections.writer is not None and not _unbalanced_now:
             _found.extend(_of_sqlite(store))
         close(store)
 

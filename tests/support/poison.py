@@ -61,5 +61,5 @@ def add_triggers(connection: sqlite3.Connection, bad: str) -> None:
 
 def refuse_in_memory(store: SqliteStore, bad: str) -> None:
     """The same for a store in memory, until it is closed."""
-    assert store._writer is not None
-    add_triggers(store._writer, bad)
+    assert store._connections.writer is not None
+    add_triggers(store._connections.writer, bad)

@@ -9,7 +9,7 @@ from functools import cache
 
 from collector.storage import migrations
 from collector.storage.migrations import VERSION_TABLE
-from collector.storage.store import Migration, SchemaStatus
+from collector.storage.store import Migration, SchemaError, SchemaStatus
 
 
 @cache
@@ -25,6 +25,22 @@ def status(connection: sqlite3.Connection) -> SchemaStatus:
         return migrations.status(known(), {})
     return migrations.status(
         known(), dict(connection.execute(f"SELECT version, checksum FROM {VERSION_TABLE}"))
+    )
+
+
+def require_usable(status: SchemaStatus) -> None:
+    """Raise SchemaError, with what to do, if this program cannot use a schema like that."""
+    if status.usable:
+        return
+    if not status.current:
+        raise SchemaError("the database has no tables yet: `collector database init` makes them")
+    advice = (
+        "`collector database migrate` brings it up to date"
+        if status.current < status.expected
+        else "use a newer version of this program"
+    )
+    raise SchemaError(
+        f"the schema is version {status.current}, this program's {status.expected}: too far apart; {advice}"
     )
 
 

@@ -1,4 +1,4 @@
-"""`SqliteStore`: one file, or memory. One connection writes, and each query reads on one of its own."""
+"""`SqliteStore`: one file, or memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from collector.model.clock import Clock, SystemClock
-from collector.model.errors import PermanentError, RetryableError, TelemetryError
+from collector.model.errors import PermanentError, RetryableError
 from collector.model.signal import Signal
 from collector.pipeline.component import CheckStep
 from collector.pipeline.memory_plan import UNBOUNDED
@@ -22,22 +22,22 @@ from collector.storage.dimensions import DimensionWriter
 from collector.storage.positions import must_write
 from collector.storage.rows import Encoded, Key, Row
 from collector.storage.sqlite import ledger, schema, statements, upkeep
+from collector.storage.sqlite.check import check
 from collector.storage.sqlite.connection import (
     classified,
-    connect,
     file_lock,
     is_busy,
     limited,
     reading_only,
     transaction,
 )
+from collector.storage.sqlite.connections import Connections
 from collector.storage.store import (
     Change,
     Migration,
     NothingChangedError,
     QueryError,
     Result,
-    SchemaError,
     SchemaStatus,
     TableStats,
 )
@@ -74,13 +74,10 @@ class SqliteStore:
     ) -> None:
         self.path = path
         self._clock = clock or SystemClock()
-        self._busy_timeout_s = busy_timeout_s
         self._items_max = items_max
-        self._lock = threading.Lock()  # of the writing connection
-        self._writer: sqlite3.Connection | None = None
-        self._inode: int | None = None
-        self._closed = False
-        self._ready = False  # whether the writer's connection has seen a usable schema
+        self._connections = Connections(path, busy_timeout_s=busy_timeout_s, on_open=self._forget)
+        # What was found behind the writing connection; all of it is forgotten when that is opened.
+        self._ready = False  # whether it has seen a usable schema
         self._dimensions = DimensionWriter(identities=identities)
         self._evicted: Counter[Signal] = Counter()
         self._purposes: dict[str, threading.Lock] = {}
@@ -101,16 +98,14 @@ class SqliteStore:
 
     def open(self) -> None:
         """See `Store`. A file that does not exist is no error yet: `migrate` makes it."""
-        self._closed = False
+        self._connections.open()
         if self.path is None or self.path.exists():
-            with self._writing("open"):
+            with self._connections.writing("open"):
                 pass
 
     def close(self) -> None:
         """See `Store`. Waits for what is being written: slices of some 20 ms, or a batch."""
-        self._closed = True
-        with self._lock:
-            self._disconnect()
+        self._connections.close()
 
     def migrate(self, *, dry_run: bool = False) -> list[Migration]:
         """See `Store`. Makes the file, and the folders it lies in, when they are missing.
@@ -121,21 +116,21 @@ class SqliteStore:
         if dry_run:
             return list(self.schema_status().pending)
         self._make_folder()
-        with self._writing("migrate", create=True) as connection, transaction(connection):
+        with self._connections.writing("migrate", create=True) as connection, transaction(connection):
             return schema.apply(connection, self._clock.unix_nano())
 
     def schema_status(self) -> SchemaStatus:
         """See `Store`. A file that does not exist is at version 0."""
         if self.path is not None and not self.path.exists():
             return SchemaStatus(0, len(schema.known()), schema.known())
-        with self._reading("read the schema version") as connection:
+        with self._connections.reading("read the schema version") as connection:
             return schema.status(connection)
 
     def write(
         self, encoded: Encoded, *, queue_id: UUID, start: int, end: int, also: Collection[UUID] = ()
     ) -> bool:
         """See `Store`."""
-        with self._writing("write") as connection:
+        with self._connections.writing("write") as connection:
             self._require_schema(connection)
             encoded = self._write_dimensions(connection, encoded)
             with transaction(connection):
@@ -150,7 +145,7 @@ class SqliteStore:
     @contextmanager
     def parts(self, *, queue_id: UUID, start: int, end: int) -> Iterator[Callable[[Encoded], None] | None]:
         """See `Store`. Each part under a savepoint."""
-        with self._writing("write") as connection:
+        with self._connections.writing("write") as connection:
             self._require_schema(connection)
 
             def write(encoded: Encoded) -> None:
@@ -179,7 +174,7 @@ class SqliteStore:
             except BaseException as error:
                 self._dimensions.forget()  # what was taken back with the transaction is remembered as written
                 if self.path is not None and isinstance(error, RetryableError):
-                    self._disconnect()
+                    self._connections.disconnect()
                 raise
 
     def _write_dimensions(self, connection: sqlite3.Connection, encoded: Encoded) -> Encoded:
@@ -204,7 +199,7 @@ class SqliteStore:
 
     def position(self, queue_id: UUID) -> int | None:
         """See `Store`."""
-        with self._writing("read the position") as connection:
+        with self._connections.writing("read the position") as connection:
             self._require_schema(connection)
             return statements.select_position(connection, queue_id)
 
@@ -217,7 +212,7 @@ class SqliteStore:
         limit: int | None = None,
     ) -> Encoded:
         """See `Store`."""
-        with self._reading("read") as connection, transaction(connection, "DEFERRED"):
+        with self._connections.reading("read") as connection, transaction(connection, "DEFERRED"):
             selected = {
                 table: statements.select_facts(connection, table, start_unix_nano, end_unix_nano, limit)
                 for table in FACTS_OF[signal]
@@ -242,7 +237,11 @@ class SqliteStore:
         def expired() -> bool:
             return deadline is not None and self._clock.monotonic() >= deadline
 
-        with self._reading("query") as connection, reading_only(connection), limited(connection, expired):
+        with (
+            self._connections.reading("query") as connection,
+            reading_only(connection),
+            limited(connection, expired),
+        ):
             try:
                 cursor = connection.execute(sql, {} if params is None else params)
                 rows = cursor.fetchall() if rows_max is None else cursor.fetchmany(rows_max)
@@ -265,7 +264,7 @@ class SqliteStore:
     ) -> Iterator[Iterator[tuple[Any, ...]]]:
         """See `Store`."""
         sql = _named(sql)
-        with self._reading("query") as connection, reading_only(connection):
+        with self._connections.reading("query") as connection, reading_only(connection):
             try:
                 cursor = connection.execute(sql, params)
             except (sqlite3.Error, sqlite3.Warning) as error:
@@ -278,7 +277,7 @@ class SqliteStore:
 
     def change(self, changes: Sequence[Change]) -> bool:
         """See `Store`."""
-        with self._writing("change") as connection:
+        with self._connections.writing("change") as connection:
             self._require_schema(connection)
             try:
                 with transaction(connection):
@@ -308,7 +307,7 @@ class SqliteStore:
 
     def stats(self) -> list[TableStats]:
         """See `Store`."""
-        with self._reading("read the sizes") as connection:
+        with self._connections.reading("read the sizes") as connection:
             return upkeep.stats(connection)
 
     def retention_s(self) -> dict[str, float]:
@@ -320,66 +319,27 @@ class SqliteStore:
     ) -> dict[str, int]:
         """See `Store`."""
         if dry_run:
-            with self._reading("count what is old") as connection:
+            with self._connections.reading("count what is old") as connection:
                 return upkeep.count_old(connection, ages_s, now_unix_nano)
-        return upkeep.delete_old(lambda: self._writing("delete what is old"), ages_s, now_unix_nano)
+        return upkeep.delete_old(
+            lambda: self._connections.writing("delete what is old"), ages_s, now_unix_nano
+        )
 
     def delete_billed(self, start_unix_nano: int, end_unix_nano: int) -> int:
         """Delete the costs of billing periods that begin from `start` to before `end`; return how many."""
         return upkeep.delete_billed(
-            lambda: self._writing("delete what is old"), start_unix_nano, end_unix_nano
+            lambda: self._connections.writing("delete what is old"), start_unix_nano, end_unix_nano
         )
 
     def take_evicted(self) -> Counter[Signal]:
         """How many items made room for newer ones since the last call, by signal."""
-        with self._lock:
+        with self._connections.lock:
             evicted, self._evicted = self._evicted, Counter()
         return evicted
 
     def check(self) -> list[CheckStep]:
         """See `Store`."""
-        steps = []
-        try:
-            for name, step in (
-                ("resolve", self._check_path),
-                ("open", self._check_open),
-                ("schema", self._check_schema),
-                ("write and roll back", self._check_write),
-            ):
-                steps.append(CheckStep(name, True, step()))
-        except (TelemetryError, OSError) as error:
-            steps.append(CheckStep(name, False, str(error)))
-        return steps
-
-    def _check_path(self) -> str:
-        if self.path is None:
-            return "in memory"
-        if not self.path.exists():
-            raise SchemaError(_absent(self.path))
-        return str(self.path.absolute())
-
-    def _check_open(self) -> str:
-        with self._reading("open") as connection:
-            [[journal]] = connection.execute("PRAGMA journal_mode")
-            [[size]] = connection.execute(
-                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-            )
-        return f"{self.edition}, journal {journal}, {size} bytes"
-
-    def _check_schema(self) -> str:
-        status = self.schema_status()
-        if not status.usable:
-            raise SchemaError(_unusable(status))
-        return f"version {status.current}, this program's is {status.expected}"
-
-    def _check_write(self) -> str:
-        with self._writing("write") as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                statements.put_position(connection, UUID(int=0), 0, self._clock.unix_nano())
-            finally:
-                connection.execute("ROLLBACK")
-        return "nothing is left of it"
+        return check(self._connections, self.edition, self._clock.unix_nano())
 
     def _make_folder(self) -> None:
         if self.path is None:
@@ -394,10 +354,12 @@ class SqliteStore:
 
     def _require_schema(self, connection: sqlite3.Connection) -> None:
         if not self._ready:
-            status = schema.status(connection)
-            if not status.usable:
-                raise SchemaError(_unusable(status))
+            schema.require_usable(schema.status(connection))
             self._ready = True
+
+    def _forget(self) -> None:
+        self._ready = False
+        self._dimensions.forget()
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """Keep within `items_max`, and the dimensions in proportion."""
@@ -409,85 +371,7 @@ class SqliteStore:
                 upkeep.delete_unused_dimensions(connection)
                 self._dimensions.forget()
 
-    @contextmanager
-    def _writing(self, doing: str, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        """The writing connection, for one at a time. Opened again when the last use broke it."""
-        with self._lock:
-            self._require_open()
-            try:
-                yield self._connected(create)
-            except (sqlite3.Error, OverflowError) as error:
-                # Only a lock held by somebody else says nothing against the connection. Memory has no other.
-                if self.path is not None and not is_busy(error):
-                    self._disconnect()
-                raise classified(error, f"{doing} {self.path or 'in memory'}") from error
-
-    @contextmanager
-    def _reading(self, doing: str) -> Iterator[sqlite3.Connection]:
-        """A connection for reading, of its own; in memory there is only the writing one."""
-        if self.path is None:
-            with self._writing(doing) as connection:
-                yield connection
-            return
-        self._require_open()
-        if not self.path.exists():
-            raise SchemaError(_absent(self.path))
-        try:
-            with closing(connect(self.path, create=False, busy_timeout_s=self._busy_timeout_s)) as connection:
-                yield connection
-        except sqlite3.Error as error:
-            raise classified(error, f"{doing} {self.path}") from error
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise RetryableError("the store is closed", reason="closed")
-
-    def _connected(self, create: bool) -> sqlite3.Connection:
-        if self._writer is not None and self._replaced():
-            self._disconnect()
-        if self._writer is None:
-            if self.path is not None and not create and not self.path.exists():
-                raise SchemaError(_absent(self.path))
-            self._writer = connect(
-                self.path, create=create or self.path is None, busy_timeout_s=self._busy_timeout_s
-            )
-            self._inode = None if self.path is None else self.path.stat().st_ino
-            self._dimensions.forget()
-        return self._writer
-
-    def _replaced(self) -> bool:
-        """Whether the file that is open is no longer the one at `path`: what is written to it would be gone."""
-        if self.path is None:
-            return False
-        try:
-            return self.path.stat().st_ino != self._inode
-        except OSError:
-            return True
-
-    def _disconnect(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
-        self._ready = False
-
 
 def _named(sql: str) -> str:
     """Write placeholders as SQLite does."""
     return _PLACEHOLDER.sub(lambda match: f":{match[1]}" if match[1] else "%", sql)
-
-
-def _unusable(status: SchemaStatus) -> str:
-    if not status.current:
-        return "the database has no tables yet: `collector database init` makes them"
-    advice = (
-        "`collector database migrate` brings it up to date"
-        if status.current < status.expected
-        else "use a newer version of this program"
-    )
-    return (
-        f"the schema is version {status.current}, this program's {status.expected}: too far apart; {advice}"
-    )
-
-
-def _absent(path: Path) -> str:
-    return f"there is no file {path.absolute()}: `collector database init` makes it"

@@ -146,7 +146,7 @@ def test_what_a_crash_left_is_deleted_and_not_written(tmp_path: Path) -> None:
     FinishedPeriods(tmp_path / ".ledger" / "finished").add([date(2026, 9, 1)])
     with closing(SqliteStore(tmp_path / ".ledger" / "costs.db")) as store:
         store.delete_billed(0, 1)
-        with store._writing("test") as connection:
+        with store._connections.writing("test") as connection:
             connection.execute("DELETE FROM otlp_cost_requests")
     (tmp_path / ".ledger" / "changed" / "2026-09-01_2026-09-21").touch()
     with later(tmp_path, NOW_UNIX_NANO):

@@ -158,7 +158,7 @@ def test_readers_see_whole_batches_while_a_writer_is_in_a_transaction(store: Sql
 
 def test_a_commit_is_synced(store: SqliteStore) -> None:
     """What the position says is stored survives a power cut: synchronous=FULL (2) on the writing connection."""
-    with store._writing("look") as connection:
+    with store._connections.writing("look") as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -219,7 +219,7 @@ def test_a_killed_writer_loses_nothing_and_repeats_nothing(store: SqliteStore, p
 )
 def test_filters_on_views_use_the_indexes(store: SqliteStore, sql: str, index: str) -> None:
     """The expressions in views and indexes are the same, letter by letter, or SQLite would not see it."""
-    with store._reading("look") as connection:
+    with store._connections.reading("look") as connection:
         plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}"))
     assert f"USING INDEX {index}" in plan
 
@@ -231,11 +231,11 @@ def test_retention_gives_disk_space_back(store: SqliteStore, path: Path) -> None
     for _ in range(1500):
         spans.append(spans[0])
     put(store, Signal.TRACES, request)
-    with store._writing("look") as connection:
+    with store._connections.writing("look") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     before = path.stat().st_size
     store.apply_retention({Signal.TRACES: 1.0}, now_unix_nano=samples.NOW_UNIX_NANO + 10**18)
-    with store._writing("look") as connection:
+    with store._connections.writing("look") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     assert path.stat().st_size < before / 4
 
