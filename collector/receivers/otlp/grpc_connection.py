@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from collector.pipeline.turns import take_turns
 from collector.receivers.otlp.grpc_peers import HTTP_1_ANSWER, Call, Peers
 from collector.wire.http2.connection import Connection, Event, Limits, Stream
 from collector.wire.http2.frames import ErrorCode
@@ -127,7 +128,7 @@ class GrpcConnection(asyncio.Protocol):
             self.http2.refused = 0
         self.flush()
         if self._unfinished:
-            self.loop.call_soon(self._go_on)
+            take_turns(self.loop, self._go_on)
         if self._unfinished is not self._paused:
             self._read_or_not()
 
