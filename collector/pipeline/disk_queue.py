@@ -155,25 +155,26 @@ class DiskQueue:
         """See `SendingQueue`. However much is in it, little of it is read, and nothing is counted as lost."""
         if self._opened:
             return
-        released = self._directory.open()
+        released, given = self._directory.open()
         try:
             self._damages.suspect(self._log.open(released, self._damages.set_aside))
             for path in self._recent.load(self._log.segments, self._clock.unix_nano()):
                 sync_file(path)  # who sends again what is in it is told that it is safe
-            self._begin_behind(released)
+            self._begin_behind(released, given)
         except OSError as error:
             self._log.close()
             self._directory.close()
             raise StartError(f"the sending queue cannot use {self._directory.path}: {error}") from error
         self._opened = True
 
-    def _begin_behind(self, released: int) -> None:
+    def _begin_behind(self, released: int, given: int) -> None:
         segments = self._log.segments
         if segments:  # what was deleted had been released
             released = max(released, segments[0].base - 1)
         self._release(released)
         self._damages.begin_behind(released)
-        self._reader.upto = self._noted = released
+        self._noted = released
+        self._reader.upto = max(released, min(given, self._log.last))
         oldest = self._releaser.next(segments, payload=False)
         age_s = 0.0
         if isinstance(oldest, Frame):
@@ -221,13 +222,13 @@ class DiskQueue:
             self._reserved += size
 
     def _drop_oldest(self, size: int) -> bool:
-        """Remove the oldest records that nobody was given, until `size` bytes find room; say whether they do."""
+        """Remove the oldest records that nobody was given, until `size` bytes find room; False: none, all are too few."""
         with self._consuming:
             given = max(self._reader.upto, self._released)
-            dropped, enough = self._dropper.drop(given, lambda: self._excess(size))
-            if dropped:
-                self._delete_released()
-            return enough
+            if not self._dropper.drop(given, lambda: self._excess(size)):
+                return False
+            self._delete_released()
+            return True
 
     def _excess(self, size: int) -> int:
         """How many bytes are in the way of `size` more."""
@@ -288,7 +289,13 @@ class DiskQueue:
 
     def _read(self, after: int, limits: BatchLimits) -> list[Record]:
         with self._consuming:
-            return self._reader.read(after, limits)
+            before = self._reader.upto
+            records = self._reader.read(after, limits)
+            if self._reader.upto > before:
+                # Before anything is sent: after a crash, what may be stored is not dropped as if it were not.
+                with contextlib.suppress(OSError):  # only that is at stake
+                    self._directory.write_position(self._noted, self._reader.upto, durable=False)
+            return records
 
     def next_size(self, after: int, /) -> tuple[int, int]:
         """See `SendingQueue`."""
@@ -304,7 +311,7 @@ class DiskQueue:
             items = self._release(min(upto, self._log.durable_upto))
             items += self._damages.settle()
             try:
-                self._directory.write_position(self._released, durable=self._sync_release)
+                self._directory.write_position(self._released, self._reader.upto, durable=self._sync_release)
             except OSError:
                 return items  # no segment is deleted before its position is written; the next release tries again
             self._noted = self._released
@@ -375,7 +382,7 @@ class DiskQueue:
             if self._released != self._log.last:
                 return False
             try:  # the next number must be known without the name of the segment
-                self._directory.write_position(self._released, durable=True)
+                self._directory.write_position(self._released, self._reader.upto, durable=True)
             except OSError:
                 return False
             gone = self._log.delete_all(self._released, self._before_deleting)
@@ -389,7 +396,7 @@ class DiskQueue:
 
     def _before_deleting(self) -> None:
         with contextlib.suppress(OSError):  # see `Delivery`: the destination knows better
-            self._directory.write_position(self._noted, durable=True)
+            self._directory.write_position(self._noted, self._reader.upto, durable=True)
         with self._state, contextlib.suppress(OSError):  # see `queue_recent`: no data is lost by it
             self._recent.save(lambda sequence: not self._log.was_taken_back(sequence))
 

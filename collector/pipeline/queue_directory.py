@@ -2,7 +2,7 @@
 
 lock        held as long as the queue is open (flock), so that two processes never write into one queue
 queue       the queue's id and salt
-position    up to where records were released, in two slots that are written in turns
+position    up to where records were released and given to the sender, in two slots that are written in turns
 quarantine/ what was damaged, as it was found
 """
 
@@ -24,9 +24,13 @@ from zlib import crc32
 from collector.pipeline.component import StartError
 
 _QUARANTINE_SIZE_MAX: Final = 64 * 1024 * 1024
-_POSITION: Final = struct.Struct("<4sIQQ")  # magic, 0, generation, released
+_POSITION: Final = struct.Struct("<4sIQQ")  # magic, 0, generation, sequence number
 _POSITION_MAGIC: Final = b"OTPO"
+_GIVEN_MAGIC: Final = (
+    b"OTGI"  # the same form, behind the position: who does not know it reads the position alone
+)
 _CRC: Final = struct.Struct("<I")
+_NOTE_SIZE: Final = _POSITION.size + _CRC.size
 _LOCK_ATTEMPTS: Final = 3
 _LOCK_PAUSE_S: Final = 0.02
 # Each slot in a block of its own: whatever happens while one is written, the other is whole.
@@ -45,7 +49,7 @@ def read_position(path: Path) -> int:
     except FileNotFoundError:
         return 0
     try:
-        return max(_position_slots(fd), default=(0, 0))[1]
+        return max(_position_slots(fd), default=(0, 0, 0))[1]
     finally:
         os.close(fd)
 
@@ -103,17 +107,35 @@ def _sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def _position_slots(fd: int) -> list[tuple[int, int]]:
-    """Generation and position, of the slots that are whole."""
-    slots: list[tuple[int, int]] = []
+def _position_slots(fd: int) -> list[tuple[int, int, int]]:
+    """Generation, position and what was given to the sender, of the slots that are whole."""
+    slots: list[tuple[int, int, int]] = []
     for number in range(2):
-        slot = os.pread(fd, _POSITION.size + _CRC.size, number * _SLOT_SIZE)
-        if len(slot) == _POSITION.size + _CRC.size:
-            magic, _, generation, released = _POSITION.unpack_from(slot)
-            (crc,) = _CRC.unpack_from(slot, _POSITION.size)
-            if magic == _POSITION_MAGIC and crc == crc32(slot[: _POSITION.size]):
-                slots.append((generation, released))
+        content = os.pread(fd, 2 * _NOTE_SIZE, number * _SLOT_SIZE)
+        if (position := _read_note(content, _POSITION_MAGIC)) is not None:
+            generation, released = position
+            given = _read_note(content[_NOTE_SIZE:], _GIVEN_MAGIC)
+            # Another generation: an earlier version has written the position since.
+            if given is None or given[0] != generation:
+                given = generation, released
+            slots.append((generation, released, given[1]))
     return slots
+
+
+def _note(magic: bytes, generation: int, sequence: int) -> bytes:
+    fields = _POSITION.pack(magic, 0, generation, sequence)
+    return fields + _CRC.pack(crc32(fields))
+
+
+def _read_note(content: bytes, expected: bytes) -> tuple[int, int] | None:
+    """Generation and sequence number, if it is whole."""
+    if len(content) < _NOTE_SIZE:
+        return None
+    magic, _, generation, sequence = _POSITION.unpack_from(content)
+    (crc,) = _CRC.unpack_from(content, _POSITION.size)
+    if magic != expected or crc != crc32(content[: _POSITION.size]):
+        return None
+    return generation, sequence
 
 
 class QueueDirectory:
@@ -128,8 +150,8 @@ class QueueDirectory:
         self._generation = 0
         self._quarantined = 0
 
-    def open(self) -> int:
-        """Lock it, making what is missing; return the position that was written last.
+    def open(self) -> tuple[int, int]:
+        """Lock it, making what is missing; return what was written last by `write_position`.
 
         Raises:
             StartError: it cannot be used.
@@ -138,7 +160,7 @@ class QueueDirectory:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock()
             self._load_identity()
-            released = self._load_position()
+            position = self._load_position()
             self._quarantined = sum(
                 path.stat().st_size for path in (self.path / "quarantine").glob("*") if path.is_file()
             )
@@ -151,7 +173,7 @@ class QueueDirectory:
         except StartError:
             self.close()
             raise
-        return released
+        return position
 
     def close(self) -> None:
         """Let go of the lock. Safe twice."""
@@ -209,27 +231,30 @@ class QueueDirectory:
 
     # --- position ---------------------------------------------------------------------------------------
 
-    def _load_position(self) -> int:
+    def _load_position(self) -> tuple[int, int]:
         self._position_fd = os.open(self.path / "position", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         slots = _position_slots(self._position_fd)
         if not slots:
             # Blocks that are there already can be written when the disk is full.
             os.pwrite(self._position_fd, bytes(2 * _SLOT_SIZE), 0)
-            self.write_position(0, durable=True)
+            self.write_position(0, 0, durable=True)
             self.sync()
-            return 0
-        self._generation, released = max(slots)
-        return released
+            return 0, 0
+        self._generation, released, given = max(slots)
+        return released, given
 
-    def write_position(self, released: int, *, durable: bool) -> None:
-        """Note the position; `durable`: so that it survives a power failure, not only the process.
+    def write_position(self, released: int, given: int, *, durable: bool) -> None:
+        """Note the position, and up to where records were given to the sender, which may be stored already.
+
+        `durable`: so that it survives a power failure, not only the process.
 
         Raises:
             OSError: the disk failed; the position before is still there.
         """
         self._generation += 1
-        fields = _POSITION.pack(_POSITION_MAGIC, 0, self._generation, released)
-        slot = fields + _CRC.pack(crc32(fields))
+        slot = _note(_POSITION_MAGIC, self._generation, released) + _note(
+            _GIVEN_MAGIC, self._generation, given
+        )
         os.pwrite(self._position_fd, slot, self._generation % 2 * _SLOT_SIZE)
         if durable:
             os.fdatasync(self._position_fd)

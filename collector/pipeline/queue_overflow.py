@@ -38,12 +38,8 @@ class Dropper:
         while self._dropped and self._dropped[0][1] <= upto:
             self._dropped.popleft()
 
-    def drop(self, after: int, excess: Callable[[], int]) -> tuple[int, bool]:
-        """Remove the oldest records behind position `after` until they make up for the `excess` in bytes.
-
-        Returns:
-            How many were removed, and whether that is enough.
-        """
+    def drop(self, after: int, excess: Callable[[], int]) -> bool:
+        """Remove the oldest records behind position `after` that make up for the `excess` in bytes; False: none, all are too few."""
         if self._dropped:
             after = max(after, self._dropped[-1][1])
         # What is destroyed makes room as well.
@@ -68,9 +64,11 @@ class Dropper:
                 upto = found.sequence
                 free += found.size
                 victims.append((owner, found))
+        if free < wanted:
+            return False
         if victims:
             self._remove(victims, after, upto)
-        return len(victims), free >= wanted
+        return True
 
     def _remove(self, victims: list[tuple[Segment, Frame]], after: int, upto: int) -> None:
         if self._dropped and self._dropped[-1][1] == after:

@@ -20,7 +20,7 @@ class BatchReader:
 
     def __init__(self, log: SegmentLog, damages: Damages, *, is_dropped: Callable[[int], bool]) -> None:
         self.cursor = Cursor()
-        self.upto = 0  # the last record that was given to anybody
+        self.upto = 0  # the last record that anybody was given, an earlier process included: it may be stored
         self._log = log
         self._damages = damages
         self._is_dropped = is_dropped

@@ -56,7 +56,8 @@ class DiskQueues(RuleBasedStateMachine):
         self.damaged: Path | None = None
         self.dropped: dict[int, Telemetry] = {}
         self.former: dict[Path, bytes] = {}  # what is in a file before it is used again
-        self.positions: list[bytes] = []  # what a power failure may leave of the position, the newest last
+        # What a power failure may leave of the position, the newest last; before it, what it says was given.
+        self.positions: list[tuple[int, bytes]] = []
 
     @initialize(
         capacity=st.integers(1, 3000),
@@ -86,26 +87,25 @@ class DiskQueues(RuleBasedStateMachine):
         self.watch_positions()
         self.queue.open()
         self.reserved = 0
-        self.read_upto = self.queue.released
+        self.read_upto = max(self.queue.released, min(self.read_upto, self.queue.last))
 
     def watch_positions(self) -> None:
         """Remember what is written until it is durable."""
         directory, write = self.queue._directory, self.queue._directory.write_position
 
-        def watched(released: int, *, durable: bool) -> None:
-            write(released, durable=durable)
+        def watched(released: int, given: int, *, durable: bool) -> None:
+            write(released, given, durable=durable)
             if durable:
                 self.positions.clear()
-            self.positions.append((directory.path / "position").read_bytes())
+            self.positions.append((given, (directory.path / "position").read_bytes()))
 
         directory.write_position = watched  # type: ignore[method-assign]
 
     def open_again(self, lag: int) -> None:
         """Start with a position that was written `lag` releases ago. The destination knows better, and is asked."""
         if self.positions:
-            (self.directory / "queue" / "position").write_bytes(
-                self.positions[-1 - lag % len(self.positions)]
-            )
+            self.read_upto, content = self.positions[-1 - lag % len(self.positions)]
+            (self.directory / "queue" / "position").write_bytes(content)
         told = len(self.losses)
         self.open()
         assert not any(loss.items or loss.records for loss in self.losses[told:]), "nobody has been asked yet"
@@ -134,6 +134,7 @@ class DiskQueues(RuleBasedStateMachine):
             accepted = True
         for loss in self.losses[lost:]:
             assert (loss.cause, self.overflow) == ("overflow", "drop_oldest")
+            assert accepted, "dropped for nothing"
             candidates = [n for n in self.waiting() if self.read_upto < n <= self.synced]
             victims = candidates[: loss.records]
             assert len(victims) == loss.records
@@ -232,7 +233,7 @@ class DiskQueues(RuleBasedStateMachine):
         assert self.waiting().items() <= found.items() <= (self.waiting() | self.dropped).items()
         self.records = found
         self.synced = self.last
-        self.read_upto = max(found, default=self.queue.released)
+        self.read_upto = max([self.read_upto, *found])
 
     @precondition(lambda self: self.reserved == 0)
     @rule(data=st.data())
@@ -292,7 +293,7 @@ class DiskQueues(RuleBasedStateMachine):
         self.records = found
         self.last = self.synced = self.queue.last
         assert self.last >= durable
-        self.read_upto = max(found, default=self.queue.released)
+        self.read_upto = max([self.read_upto, *found])
 
     @precondition(lambda self: self.overflow == "refuse" and self.reserved == 0)
     @rule(data=st.data(), kind=st.sampled_from(("flip", "zero", "cut")), lag=st.integers(0, 5))
@@ -342,7 +343,7 @@ class DiskQueues(RuleBasedStateMachine):
             assert items == gone_items or partly
         self.records = found
         self.last = self.synced = self.queue.last
-        self.read_upto = max(found, default=self.queue.released)
+        self.read_upto = max([self.read_upto, *found])
 
     @invariant()
     def agrees(self) -> None:
