@@ -14,8 +14,8 @@ _STATUS_200: Final = b"\x88"
 # A block of 500 indices into the table is a request of 500 fields, and takes 5 ms. Real ones have about ten.
 FIELDS_MAX: Final = 128
 # Clients repeat themselves: most blocks are a few indices into a table that has not changed.
-_REMEMBERED_MAX: Final = 32
-_REMEMBERED_BYTES_MAX: Final = 512
+_REMEMBERED_MAX: Final = 8 * 1024  # bytes of memory, roughly, for each connection: about five requests
+_FIELD_MEMORY: Final = 128
 
 
 class BlockError(Exception):
@@ -32,6 +32,7 @@ class BlockReader:
     def __init__(self, list_size_max: int) -> None:
         self._decoder = hpack.Decoder(max_header_list_size=list_size_max)
         self._remembered: dict[bytes, Fields] = {}
+        self._remembered_size = 0
         self.work = 0  # so far: each field, and each 64 bytes of a block, is some 10 µs
 
     def read(self, block: bytes) -> Fields:
@@ -59,10 +60,17 @@ class BlockReader:
         # all others.
         changed = len(entries) != count or (entries[0] if entries else None) is not newest
         if changed or not block or block[0] >> 5 == 1:
-            self._remembered.clear()
-        elif len(self._remembered) < _REMEMBERED_MAX and len(block) <= _REMEMBERED_BYTES_MAX:
+            self._forget()
+        elif (size := 2 * len(block) + _FIELD_MEMORY * len(fields)) <= _REMEMBERED_MAX:
+            if self._remembered_size + size > _REMEMBERED_MAX:
+                self._forget()  # what never comes again is not to keep out what does
             self._remembered[block] = fields
+            self._remembered_size += size
         return fields
+
+    def _forget(self) -> None:
+        self._remembered.clear()
+        self._remembered_size = 0
 
 
 def write_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import hpack
 import pytest
 
@@ -337,3 +339,27 @@ def test_http2_bounds_the_number_of_header_fields() -> None:
         stream = 1 if error is None else 3
         play.feed([frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream, block)])
         assert play.error == error
+
+
+def test_block_reader_remembers_little() -> None:
+    """Of blocks that are tables of contents: a byte of each is a field."""
+    reader = BlockReader(16384)
+    tracemalloc.start()
+    try:
+        for number in range(1, 60):
+            reader.read(bytes([0x80 | number]) + b"\x9f" * 120)
+        assert tracemalloc.get_traced_memory()[0] < 20_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_block_reader_remembers_what_comes_again() -> None:
+    """Beside blocks that never do."""
+    reader = BlockReader(16384)
+    known = write_fields([(n.encode(), v.encode()) for n, v in REQUEST])
+    for number in range(100):
+        reader.read(known)
+        work = reader.work
+        reader.read(known)
+        assert reader.work == work
+        reader.read(known + write_fields([(b"grpc-timeout", b"%dm" % number)]))
