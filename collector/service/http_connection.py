@@ -189,7 +189,7 @@ class HttpConnection(asyncio.Protocol):
         """Count what the client has sent ahead; True: it is too much."""
         before = self._ahead
         self._ahead = 0 if self._held else self._reader.ahead  # who is held is counted by who holds it
-        return self._peers.too_much_ahead(before, self._ahead)
+        return self._peers.ahead.too_much(before, self._ahead)
 
     def _stop_ahead(self) -> None:
         """Answer what is worked on, and nothing that came behind it."""

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from collector.pipeline.http import HttpHandler, HttpLimits
+from collector.wire.ahead import Ahead
 
 if TYPE_CHECKING:
     from collector.service.http_connection import HttpConnection
-
-
-# What all connections of a listener may have sent beyond the requests that are worked on: headers that are not complete,
-# and what clients send without waiting for answers. One that has sent little may always go on.
-_AHEAD_MAX: Final = 8 * 1024 * 1024
-_AHEAD_FREE: Final = 4096
 
 
 @dataclass(slots=True)
@@ -26,7 +21,7 @@ class Peers:
     open: set[HttpConnection] = field(default_factory=set)
     leaving: set[HttpConnection] = field(default_factory=set)  # have their last answer, and may still read it
     stopping: bool = False
-    ahead: int = 0  # bytes that all of them have sent beyond the requests that are worked on
+    ahead: Ahead = field(default_factory=Ahead)
 
     def make_room(self) -> bool:
         """Close the connection that idles longest if there are as many as may be; False: all are at work."""
@@ -39,8 +34,3 @@ class Peers:
         min(idle, key=lambda peer: peer.idle_since or 0.0).abort()
         self.limits.on_end("evicted")
         return True
-
-    def too_much_ahead(self, before: int, now: int) -> bool:
-        """Count `now` bytes that one has sent ahead and that had been `before`; True: its part of them is too much."""
-        self.ahead += now - before
-        return now > _AHEAD_FREE and self.ahead > _AHEAD_MAX

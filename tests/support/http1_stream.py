@@ -327,7 +327,7 @@ def check_play(rng: random.Random, data: bytes) -> bool:
         assert play.begun == play.ended, "a call was forgotten"
         assert not play.peers.open
         assert not play.peers.leaving
-        assert not play.peers.ahead
+        assert not play.peers.ahead.size
         assert all(timer.cancelled for timer in play.loop.timers)
     return b" 400 " not in plays[0].output()
 

@@ -25,7 +25,7 @@ _DISCARD_MAX: Final = 8 * 1024 * 1024
 # gRPC's own servers forgive two pings too many (grpc/grpc, doc/keepalive.md), and allow clients without calls one in
 # two hours.
 _PING_STRIKES: Final = 2
-_PING_WITHOUT_CALLS_S: Final = 7200.0
+_IDLE_PING_S: Final = 7200.0
 _FORGIVE_EVERY_S: Final = 60.0
 _UNLIMITED_STREAMS: Final = 100_000
 # A connection lets the others have a turn after this: of several that have much to do, one waits for all turns.
@@ -44,9 +44,7 @@ class GrpcConnection(asyncio.Protocol):
         self.http2 = Connection(Limits(streams_max=streams_max))
         self._transport: asyncio.Transport | None = None
         self._calls: dict[Stream, Call] = {}
-        self._arriving: dict[
-            Stream, float
-        ] = {}  # calls that are not complete, and until when they have to be
+        self._arriving: dict[Stream, float] = {}  # calls not complete, and until when they have to be
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._opened_at = self._heard_at = self.idle_since = loop.time()
@@ -59,6 +57,7 @@ class GrpcConnection(asyncio.Protocol):
         self._farewell_at = 0.0  # no new calls after that, once it is leaving
         self._blocked_since: float | None = None  # an answer waits for a window
         self._busy = False  # within `_work`
+        self._held = 0  # of `Peers.ahead`
         self._paused = False  # nothing is read
         self._later: list[tuple[Event, Stream | None]] = []  # what has arrived and waits for the next turn
         self._ending = False  # the last was said; what arrives is not looked at
@@ -83,8 +82,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def _turn_away(self) -> None:
         self._peers.on_end("connections_max")
-        answer = self._peers.farewell(self.loop.time())
-        if answer:
+        if answer := self._peers.farewell(self.loop.time()):
             self._say_last(answer)
         else:
             self.abort()
@@ -123,6 +121,8 @@ class GrpcConnection(asyncio.Protocol):
                 self._later = events[number:]
                 break
         self._busy = False
+        if self.http2.held != self._held:
+            self._count_held()
         if self.http2.refused:
             self._peers.on_refused(self.http2.refused)
             self.http2.refused = 0
@@ -131,6 +131,12 @@ class GrpcConnection(asyncio.Protocol):
             take_turns(self.loop, self._go_on)
         if self._unfinished is not self._paused:
             self._read_or_not()
+
+    def _count_held(self) -> None:
+        before, self._held = self._held, self.http2.held
+        if self._peers.ahead.too_much(before, self._held):
+            self.http2.close(ErrorCode.ENHANCE_YOUR_CALM, "clients have sent too much that is not complete")
+            self._count_held()
 
     @property
     def _unfinished(self) -> bool:
@@ -181,9 +187,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def _on_ping(self) -> None:
         policy = self._config.keepalive.enforcement_policy
-        calm = (
-            float(policy.min_time) if self._calls or policy.permit_without_stream else _PING_WITHOUT_CALLS_S
-        )
+        calm = float(policy.min_time) if self._calls or policy.permit_without_stream else _IDLE_PING_S
         if self._heard_at - self._last_ping_at < calm:
             self._strikes += 1
             if self._strikes > _PING_STRIKES:
@@ -194,6 +198,7 @@ class GrpcConnection(asyncio.Protocol):
         """Forget everything."""
         self._peers.open.discard(self)
         self._peers.leaving.discard(self)
+        self._peers.ahead.too_much(self._held, 0)
         self._ending = True
         if self._timer is not None:
             self._timer.cancel()

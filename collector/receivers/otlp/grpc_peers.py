@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from collector.receivers.otlp.config import GrpcConfig
+from collector.wire.ahead import Ahead
 
 if TYPE_CHECKING:
     from collector.receivers.otlp.grpc_connection import GrpcConnection
@@ -52,6 +53,7 @@ class Peers:
     on_refused: Callable[[int], None]
     open: set[GrpcConnection] = field(default_factory=set)
     leaving: set[GrpcConnection] = field(default_factory=set)  # were told the last, and may still read it
+    ahead: Ahead = field(default_factory=Ahead)
     stopping: bool = False
     _polite_at: float = float("-inf")
 

@@ -104,6 +104,7 @@ class Connection:
         self.draining = False  # the last call is known
         self.greeted = False  # the preface has arrived
         self.unread = False  # there is more to read in what has arrived: `receive` nothing for it
+        self.held = 0  # bytes of a frame or a header block that is not complete
         self._output: list[bytes] = []
         self._events: list[tuple[Event, Stream | None]] = []
         self._rest = b""  # an incomplete frame
@@ -112,6 +113,7 @@ class Connection:
         self._data_of: Stream | None = None
         self._data_ends = False
         self._block: list[bytes] | None = None  # a header block that is not complete
+        self._block_size = 0
         self._block_of = 0
         self._block_ends = False
         self._reader = BlockReader(HEADER_LIST_MAX)
@@ -157,7 +159,7 @@ class Connection:
             if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
                 raise Http2Error(ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2")
             if end < len(frames.PREFACE):
-                self._rest = data
+                self._rest, self.held = data, end
                 return
             self.greeted = True
             at = len(frames.PREFACE)
@@ -197,7 +199,12 @@ class Connection:
             payload = data[at : at + size]
             at += size
             self._frame(kind, flags, stream_id, payload)
-        self._rest = data[at:] if at < end else b""
+        if at < end or self._block is not None:
+            self._rest = data[at:]
+            # What waits for its turn is worked on in a moment, whatever the client does.
+            self.held = self._block_size + (0 if self.unread else end - at)
+        elif self.held or self._rest:
+            self._rest, self.held = b"", 0
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if kind == frames.HEADERS:
@@ -284,15 +291,17 @@ class Connection:
             self._on_block(stream_id, payload, ends)
         else:
             self._block, self._block_of, self._block_ends = [payload], stream_id, ends
+            self._block_size = len(payload)
 
     def _on_continuation(self, flags: int, payload: bytes) -> None:
         if self._block is None:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
         self._block.append(payload)
-        if len(self._block) > _BLOCK_FRAMES_MAX or sum(map(len, self._block)) > _BLOCK_BYTES_MAX:
+        self._block_size += len(payload)
+        if len(self._block) > _BLOCK_FRAMES_MAX or self._block_size > _BLOCK_BYTES_MAX:
             raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end")
         if flags & frames.END_HEADERS:
-            block, self._block = b"".join(self._block), None
+            block, self._block, self._block_size = b"".join(self._block), None, 0
             self._on_block(self._block_of, block, self._block_ends)
 
     def _on_block(self, stream_id: int, block: bytes, ends: bool) -> None:
@@ -547,7 +556,7 @@ class Connection:
             self.closed_by = code
             self.unread = False
             self.streams.clear()
-            self._rest = b""
+            self._rest, self._block, self._block_size, self.held = b"", None, 0, 0
             self._output.append(frames.goaway(self._last_stream, code, why.encode(errors="replace")[:200]))
             self._events.append((Event.CLOSED, None))
 

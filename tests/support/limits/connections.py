@@ -14,7 +14,8 @@ from collector.receivers.otlp.config import (
     KeepaliveEnforcementConfig,
     KeepaliveServerConfig,
 )
-from collector.service import http_peers, http_phases
+from collector.service import http_phases
+from collector.wire import ahead
 from collector.wire.http2 import connection as http2
 from collector.wire.http2 import frames
 from tests.support.eventually import eventually
@@ -140,6 +141,13 @@ def _flood(running: Running) -> str:
         return of_grpc(client, 1)
 
 
+def _incomplete(running: Running) -> str:
+    """A header that does not end."""
+    with RawHttp2(running.grpc) as client:
+        client.socket.sendall(frames.frame(frames.HEADERS, 0, 1, bytes(frames.FRAME_SIZE_MAX))[:-1])
+        return of_grpc(client, 1)
+
+
 def _pings(running: Running) -> str:
     with RawHttp2(running.grpc) as client:
         with contextlib.suppress(ConnectionError):
@@ -226,10 +234,11 @@ LIMITS: Final = [
         grpc=_unsent,
     ),
     Limit(
-        name="sent ahead of answers, and headers, of all connections",
-        default=size(http_peers._AHEAD_MAX),
+        name="incomplete headers and frames, and what is sent ahead of answers, of all connections",
+        default=size(ahead.AHEAD_MAX),
+        grpc=_incomplete,
         http=sent_http(head()[:-2] + b"X-Long: " + b"x" * 20_000),
-        patches={(http_peers, "_AHEAD_MAX"): 10_000},
+        patches={(ahead, "AHEAD_MAX"): 10_000},
     ),
     Limit(
         name="rest of a body that was refused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collector.pipeline.http import HttpLimits
-from collector.service import http_peers
+from collector.wire import ahead
 from collector.wire.http1 import CONTINUE
 from tests.support.http1_stream import BODY_MAX, Play, answers
 
@@ -181,24 +181,24 @@ def test_a_call_of_a_client_that_goes_is_told() -> None:
 
 def test_what_all_send_ahead_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pipelined requests and long headers: whoever adds to it when it is full is ended, and what is worked on answered."""
-    monkeypatch.setattr(http_peers, "_AHEAD_MAX", 10_000)
+    monkeypatch.setattr(ahead, "AHEAD_MAX", 10_000)
     play = Play(slow=True)
     play.connection.data_received(GET * 1000)  # 27 KB
     assert [status for status, _ in answers(play.feed([]).output())] == [200]
     assert b"connection: close" in play.transport.output
     assert play.transport.half_closed
-    assert play.peers.ahead == 0
+    assert play.peers.ahead.size == 0
 
     header = Play().feed([POST + b"X-Long: " + b"x" * 20_000])
     assert [status for status, _ in answers(header.output())] == [503]
-    assert header.peers.ahead == 0
+    assert header.peers.ahead.size == 0
 
     little = Play()
-    little.peers.ahead = 20_000  # of others
+    little.peers.ahead.size = 20_000  # of others
     little.feed([GET * 100 + POST + b"X-Long: " + b"x" * 3000, b"\r\n\r\n"])
     assert [status for status, _ in answers(little.output())] == [200] * 101
     little.lose()
-    assert little.peers.ahead == 20_000
+    assert little.peers.ahead.size == 20_000
 
 
 def test_of_what_is_worked_on_nothing_is_kept_twice() -> None:
@@ -207,7 +207,7 @@ def test_of_what_is_worked_on_nothing_is_kept_twice() -> None:
     play.connection.data_received(POST + b"Content-Length: 4000\r\n\r\n" + b"x" * 4000)
     assert play.begun == 1
     assert play.connection._reader._data == b""
-    assert play.peers.ahead == 0
+    assert play.peers.ahead.size == 0
 
 
 def test_empty_lines_without_end_are_no_request() -> None:
