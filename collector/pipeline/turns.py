@@ -1,4 +1,4 @@
-"""Work on the event loop that takes more than one turn: of all that is left over, the loop does one piece in each.
+"""Work on the event loop that takes more than one turn: of all that a listener has left over, the loop does one piece in each.
 
 Between two pieces it looks at its sockets. So what arrives anew, which is little for most clients, waits for one piece,
 however many connections have much to do.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 
 class Turns:
-    """Those that wait for their next turn, first come, first served. For the event loop."""
+    """Connections of one listener that wait for their next turn, first come, first served. For the event loop."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
@@ -29,14 +28,3 @@ class Turns:
         if self._waiting:
             loop.call_soon(self._next, loop)
         go_on()
-
-
-_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
-
-
-def take_turns(loop: asyncio.AbstractEventLoop, go_on: Callable[[], None]) -> None:
-    """Go on in a later turn of `loop`, behind all others that wait for one."""
-    turns = _of_loops.get(loop)
-    if turns is None:
-        turns = _of_loops[loop] = Turns()
-    turns.wait(loop, go_on)

@@ -9,7 +9,6 @@ import asyncio
 from typing import Final
 
 from collector.pipeline.http import HttpCall
-from collector.pipeline.turns import take_turns
 from collector.service.deadline import Deadline
 from collector.service.http_peers import Peers
 from collector.service.http_phases import DISCARD_BYTES_MAX, DISCARD_S, ENDED, Phase
@@ -179,7 +178,7 @@ class HttpConnection(asyncio.Protocol):
         if self._unfinished:
             self._pause()
             self._deadline.pause()
-            take_turns(self.loop, self._take_turn)
+            self._peers.turns.wait(self.loop, self._take_turn)
         else:
             self._rest()
         if (self._ahead or reader.ahead) and self._count_ahead() and self._phase is not Phase.END:

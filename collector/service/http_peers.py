@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collector.pipeline.http import HttpHandler, HttpLimits
+from collector.pipeline.turns import Turns
 from collector.wire.ahead import Ahead
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Peers:
     leaving: set[HttpConnection] = field(default_factory=set)  # have their last answer, and may still read it
     stopping: bool = False
     ahead: Ahead = field(default_factory=Ahead)
+    turns: Turns = field(default_factory=Turns)
 
     def make_room(self) -> bool:
         """Close the connection that idles longest if there are as many as may be; False: all are at work."""

@@ -24,6 +24,7 @@ _ZSTD_BLOCK: Final = 128 * 1024
 # What comes out of one step at most. As much as zlib gives without joining blocks, and small enough for memory that was
 # there before: Python's lock is held for either.
 _OUTPUT_PIECE: Final = 32 * 1024
+_BEGINNING_BYTES: Final = 1024  # gzip's header may hold a file's name, and deflate's a table of codes
 # Every new member copies the input left: a body of a million empty ones must not.
 _MEMBERS_MAX: Final = 1000
 
@@ -94,6 +95,17 @@ def _zstd_window(frame: bytes) -> int:
         size = (1, 2, 4, 8)[descriptor >> 6]
         window = int.from_bytes(frame[start : start + size], "little") + (256 if size == 2 else 0)
     return min(window, 1 << _ZSTD_WINDOW_LOG_MAX)
+
+
+def beginning(encoding: str, body: bytes, size: int) -> bytes:
+    """The first bytes of what `body` inflates to, at most `size`; none where that cannot be told so quickly."""
+    make = _MEMBERS.get(encoding.strip().lower())
+    if make is None:
+        return body[:size]
+    try:
+        return make().decompress(body[:_BEGINNING_BYTES], size)[0]
+    except MalformedError:  # whoever inflates all of it will say so
+        return b""
 
 
 def inflate(encoding: str, body: bytes, size_max: int) -> bytes:

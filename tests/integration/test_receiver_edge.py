@@ -336,7 +336,8 @@ def test_receiver_names_the_option_that_limits_the_size(send: Sender, transport:
         else:
             with RawHttp.to(running.http) as client:
                 headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-                reply = client.request("POST", "/v1/logs", headers, gzip.compress(body))
+                spaces = gzip.compress(b"{" + b" " * (1 << 20))
+                reply = client.request("POST", "/v1/logs", headers, spaces)
                 answer = Answer(False, False, json.loads(reply.body)["message"])
         assert not answer.accepted
         assert not answer.retryable

@@ -128,7 +128,7 @@ def test_grpc_answers_a_broken_message_with_invalid_argument(running: Running, m
 def test_grpc_bomb_is_refused_while_it_inflates() -> None:
     """1000 to 1: RESOURCE_EXHAUSTED without RetryInfo, and the budget never held more than the limit."""
     with running_receiver(grpc={"max_recv_msg_size_mib": 1}) as running, RawHttp2(running.grpc) as client:
-        bomb = gzip.compress(b"\0" * 50_000_000)
+        bomb = gzip.compress(b"x" * 50_000_000)
         call = client.call(EXPORT, bomb, compressed=True, grpc_encoding="gzip")
         assert call.code == 8
         assert "google.rpc.retryinfo-bin" not in call.trailers

@@ -8,6 +8,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from collector.pipeline.http import HttpCall, HttpLimits, HttpPeer
@@ -185,8 +186,8 @@ class FakeLoop:
         self.now += self.tick
         return self.now
 
-    def call_soon(self, call: Callable[..., object]) -> None:
-        self.soon.append(call)
+    def call_soon(self, call: Callable[..., object], *arguments: object) -> None:
+        self.soon.append(partial(call, *arguments))
 
     def call_at(self, when: float, call: Callable[..., object], *arguments: object) -> FakeTimer:
         self.timers.append(FakeTimer(when, call))

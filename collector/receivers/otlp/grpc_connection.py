@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from collector.pipeline.turns import take_turns
 from collector.receivers.otlp.grpc_peers import HTTP_1_ANSWER, Call, Peers
 from collector.wire.http2.connection import Connection, Event, Limits, Stream
 from collector.wire.http2.frames import ErrorCode
@@ -128,7 +127,7 @@ class GrpcConnection(asyncio.Protocol):
             self.http2.refused = 0
         self.flush()
         if self._unfinished:
-            take_turns(self.loop, self._go_on)
+            self._peers.turns.wait(self.loop, self._go_on)
         if self._unfinished is not self._paused:
             self._read_or_not()
 

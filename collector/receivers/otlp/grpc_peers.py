@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from collector.pipeline.turns import Turns
 from collector.receivers.otlp.config import GrpcConfig
 from collector.wire.ahead import Ahead
 
@@ -54,6 +55,7 @@ class Peers:
     open: set[GrpcConnection] = field(default_factory=set)
     leaving: set[GrpcConnection] = field(default_factory=set)  # were told the last, and may still read it
     ahead: Ahead = field(default_factory=Ahead)
+    turns: Turns = field(default_factory=Turns)
     stopping: bool = False
     _polite_at: float = float("-inf")
 

@@ -210,7 +210,9 @@ class Work:
             arrival = known
             try:
                 if arrival is None:
-                    content = inflate_within(body.encoding, body.content, self._size_max, reservation)
+                    content = inflate_within(
+                        body.encoding, body.content, self._size_max, reservation, json=body.json
+                    )
                     arrival = self._arrival(body, content, None)
                 held = reservation.size
                 arrival.room = lambda size: reservation.grow_to(held + size)

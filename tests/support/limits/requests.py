@@ -204,7 +204,7 @@ def _large(body: bytes) -> Breach:
     return sent_grpc(gzip.compress(body), grpc_encoding="gzip")
 
 
-_BOMB: Final = gzip.compress(bytes(MIB + 1))
+_BOMB: Final = gzip.compress(b"x" * (MIB + 1))
 _LOG: Final = log("x" * 200_000)
 _SMALL_MAX: Final = {"grpc": {"max_recv_msg_size_mib": 1}, "http": {"max_request_body_size": MIB}}
 _BUDGET: Final = {"budget": MIB}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import zlib
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from collector.receivers.otlp.bodies import inflate_within, inflated_at_once
 from collector.receivers.otlp.http_routes import Routes
 from collector.receivers.otlp.repeats import Repeats, fingerprint
 from collector.wire.errors import MalformedError, TooLargeError, TooMuchMemoryError
+from collector.wire.scan import ScanLimits, scan_json, scan_protobuf
 from tests.support.fake_clock import FakeClock
 
 PATHS = {signal: signal.http_path for signal in Signal}
@@ -104,6 +106,48 @@ def test_inflate_within_reserves_what_comes_out() -> None:
         assert len(inflate_within("gzip", body, 1_000_000, reservation)) == 1_000_000
         assert budget.used == 1_000_000 + len(body)
     assert budget.used == 0
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize(
+    ("plain", "json"), [(bytes(9_000_000), False), (b"\x07" * 9_000_000, False), (b"[" * 9_000_000, True)]
+)
+def test_inflate_within_stops_at_what_cannot_be_a_request(encoding: str, plain: bytes, json: bool) -> None:
+    """What is left is enough for the scan to refuse it; and costs next to nothing."""
+    codecs: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        "zstd": zstandard.compress,
+    }
+    with ByteBudget(20_000_000).reservation() as reservation:
+        whole = inflate_within(encoding, codecs[encoding](plain), 64_000_000, reservation, json=json)
+        limits = ScanLimits(now_unix_nano=FakeClock().unix_nano(), past_ns=0, future_ns=0)
+        assert reservation.size < 10_000_000
+        with pytest.raises(MalformedError):
+            (scan_json if json else scan_protobuf)(Signal.LOGS, whole, limits)
+
+
+def test_inflate_within_leaves_a_core_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what takes long there are no more at once than there are cores beside one. What is quick does not wait."""
+    free = threading.BoundedSemaphore(1)
+    monkeypatch.setattr("collector.receivers.otlp.bodies._CORES", free)
+    budget = ByteBudget(1 << 30)
+    done: list[int] = []
+
+    def inflate(size: int) -> None:
+        with budget.reservation() as reservation:
+            done.append(len(inflate_within("gzip", gzip.compress(b"x" * size), 64_000_000, reservation)))
+
+    free.acquire()
+    waiting = threading.Thread(target=inflate, args=(2_000_000,))
+    waiting.start()
+    inflate(1_000_000)
+    waiting.join(0.3)
+    assert done == [1_000_000]
+    free.release()
+    waiting.join(20)
+    assert done == [1_000_000, 2_000_000]
+    free.acquire(timeout=5)
 
 
 def test_inflate_within_refuses_for_now_when_the_budget_is_used_up() -> None:
