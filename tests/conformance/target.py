@@ -114,7 +114,8 @@ class Target:
 
         def found() -> Message | None:
             message: Any = signal.request_type()()
-            for line in path.read_bytes().splitlines() if path.exists() else []:
+            # Its last line may be being written.
+            for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else []:
                 if case.encode() in line and f'"{camel(RESOURCES[signal])}"'.encode() in line:
                     decoded: Any = decode_json(signal, line)[0]
                     for resource in getattr(decoded, RESOURCES[signal]):
