@@ -26,6 +26,7 @@ _WAIT_MAX_S: Final = 5.0
 COMPRESSIONS: Final = ("", "gzip", "zstd", "zlib", "deflate")
 _OTELCOL_COMPRESSIONS: Final = ("snappy", "lz4", "x-snappy-framed")
 
+_FOR_EVER: Final = "0 would wait for ever, as otelcol does: name a time, or leave the key out"
 _ONLY_LOOPBACK: Final = "not built yet: listen on loopback or put a proxy in front"
 _SHARED_UNSUPPORTED: Final = (
     Unsupported("tls", f"connections would be encrypted; {_ONLY_LOOPBACK}"),
@@ -100,6 +101,9 @@ class GrpcConfig:
     connections_max: int = option(
         1000, doc="Connections at once; the longest idle one makes room, or a new one gets 503.", minimum=1
     )
+    read_header_timeout: Duration = option(
+        Duration(10.0), doc="A header, or another frame that is no data, must have arrived within this."
+    )
     read_timeout: Duration = option(
         Duration(15.0), doc="A request must have arrived within this, or it is cancelled. 0: no limit."
     )
@@ -122,6 +126,11 @@ class GrpcConfig:
     def request_bytes_max(self) -> int:
         """`max_recv_msg_size_mib` in bytes."""
         return self.max_recv_msg_size_mib * _MIB
+
+    def validate(self) -> Iterator[Invalid]:
+        """Check the timeout."""
+        if not self.read_header_timeout:
+            yield Invalid("read_header_timeout", _FOR_EVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +183,7 @@ class HttpConfig:
         """Check the timeouts, the algorithms, the paths and the headers."""
         for key in ("read_header_timeout", "read_timeout", "write_timeout", "idle_timeout"):
             if not getattr(self, key):
-                yield Invalid(
-                    key, "0 would wait for ever, as otelcol does: name a time, or leave the key out"
-                )
+                yield Invalid(key, _FOR_EVER)
         for name in self.compression_algorithms:
             if name in _OTELCOL_COMPRESSIONS:
                 yield Invalid(

@@ -57,6 +57,8 @@ class GrpcConnection(asyncio.Protocol):
         self._blocked_since: float | None = None  # an answer waits for a window
         self._busy = False  # within `_work`
         self._held = 0  # of `Peers.ahead`
+        self._held_number = 0  # of what is held, and since when it is
+        self._held_since = 0.0
         self._paused = False  # nothing is read
         self._later: list[tuple[Event, Stream | None]] = []  # what has arrived and waits for the next turn
         self._ending = False  # the last was said; what arrives is not looked at
@@ -120,7 +122,7 @@ class GrpcConnection(asyncio.Protocol):
                 self._later = events[number:]
                 break
         self._busy = False
-        if self.http2.held != self._held:
+        if self.http2.held or self._held:
             self._count_held()
         if self.http2.refused:
             self._peers.on_refused(self.http2.refused)
@@ -136,6 +138,9 @@ class GrpcConnection(asyncio.Protocol):
         if self._peers.ahead.too_much(before, self._held):
             self.http2.close(ErrorCode.ENHANCE_YOUR_CALM, "clients have sent too much that is not complete")
             self._count_held()
+        elif self._held and (not before or self._held_number != self.http2.held_number):
+            self._held_number, self._held_since = self.http2.held_number, self._heard_at
+            self._arm(self._held_since + self._config.read_header_timeout)
 
     @property
     def _unfinished(self) -> bool:
@@ -154,9 +159,12 @@ class GrpcConnection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+            self._held_since = self.loop.time()  # while nothing was read, no time has passed
 
     def _on_call(self, event: Event, stream: Stream) -> None:
         if event is Event.OPENED:
+            if stream.answered:  # given up in the same breath
+                return
             if not stream.ended and len(self._arriving) >= self._peers.arriving_max():
                 self.http2.reset(stream, ErrorCode.REFUSED_STREAM)
                 self.http2.refused += 1
@@ -352,6 +360,8 @@ class GrpcConnection(asyncio.Protocol):
             return None
         if not self.http2.greeted:
             return "greeting_timeout" if now >= self._opened_at + _GREETING_S else None
+        if self._held and not self._paused and now >= self._held_since + self._config.read_header_timeout:
+            return "read_header_timeout"
         if self._unread_since is not None and now >= self._unread_since + _WRITE_S:
             return "write_timeout"
         if not self.http2.blocked:
@@ -385,6 +395,8 @@ class GrpcConnection(asyncio.Protocol):
     def _next_look(self) -> float:
         server = self._config.keepalive.server_parameters
         times = [self._forgiven_at + _FORGIVE_EVERY_S, *self._arriving.values()]
+        if self._held and not self._paused:
+            times.append(self._held_since + self._config.read_header_timeout)
         if self._blocked_since is not None:
             times.append(self._blocked_since + _WRITE_S)
         if self._unread_since is not None:

@@ -105,6 +105,7 @@ class Connection:
         self.greeted = False  # the preface has arrived
         self.unread = False  # there is more to read in what has arrived: `receive` nothing for it
         self.held = 0  # bytes of a frame or a header block that is not complete
+        self.held_number = 0  # another one for each that is held
         self._output: list[bytes] = []
         self._events: list[tuple[Event, Stream | None]] = []
         self._rest = b""  # an incomplete frame
@@ -201,6 +202,8 @@ class Connection:
             self._frame(kind, flags, stream_id, payload)
         if at < end or self._block is not None:
             self._rest = data[at:]
+            if at and self._block is None:  # whatever was begun before is complete
+                self.held_number += 1
             # What waits for its turn is worked on in a moment, whatever the client does.
             self.held = self._block_size + (0 if self.unread else end - at)
         elif self.held or self._rest:
@@ -291,6 +294,7 @@ class Connection:
             self._on_block(stream_id, payload, ends)
         else:
             self._block, self._block_of, self._block_ends = [payload], stream_id, ends
+            self.held_number += 1
             self._block_size = len(payload)
 
     def _on_continuation(self, flags: int, payload: bytes) -> None:
@@ -352,6 +356,7 @@ class Connection:
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
             self._unsent_size -= len(stream.unsent)
+            stream.answered = True  # there is nobody to answer: whoever has not begun with it need not
             self._events.append((Event.RESET, stream))
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:

@@ -255,8 +255,12 @@ LIMITS: Final = [
     Limit(
         name="`read_header_timeout`",
         default=seconds(HTTP.read_header_timeout),
+        grpc=_frames(frames.HEAD.pack(0, 100, HEADERS, 0, 1), bytes(50)),
         http=sent_http(b"POST /v1/logs HT"),
-        options={"http": {"read_header_timeout": Duration(0.3)}},
+        options={
+            "grpc": {"read_header_timeout": Duration(0.3)},
+            "http": {"read_header_timeout": Duration(0.3)},
+        },
     ),
     Limit(
         name="empty lines before a request",
