@@ -13,7 +13,7 @@ from tests.faults.load import Load
 from tests.faults.outcome import Outcome
 from tests.faults.play import play, wait_for_retry
 from tests.faults.proxy import Proxy
-from tests.faults.stage import QUICK, Stage, config, server
+from tests.faults.stage import MIB, QUICK, Stage, config, server
 from tests.support.daemon import Daemon
 from tests.support.destination import Destination, postgresql_destination
 from tests.support.postgres_server import LocalServer
@@ -58,7 +58,8 @@ def outage(stage: Stage, *, short: float = 6, long: float = 60, per_s: float = 1
 
     with stage.postgresql(timescaledb=True) as database:
         outcome = play(stage, disturb, database, rate=rate, catch_up_s=60 + seconds)
-    return outcome.but(note=f"down {seconds:.0f} s at {rate:.0f} items/s")
+    note = f"down {seconds:.0f} s at {rate:.0f} items/s; peak {stage.peak_rss // MIB} MiB"
+    return outcome.but(note=note)
 
 
 def crashed_mid_copy(stage: Stage) -> Outcome:
