@@ -9,7 +9,8 @@ from typing import Any
 import hpack
 
 from collector.wire.http2 import frames
-from collector.wire.http2.connection import Connection, Event, Limits, Stream
+from collector.wire.http2.connection import Connection
+from collector.wire.http2.streams import Event, Limits, Stream
 
 GREETING = frames.PREFACE + frames.settings({})
 REQUEST = [

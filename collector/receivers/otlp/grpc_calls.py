@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collector.receivers.otlp.grpc_connection import GrpcConnection
     from collector.receivers.otlp.intake import Intake, Taken
     from collector.receivers.otlp.waiting import Admission, WaitingRoom
-    from collector.wire.http2.connection import Stream
+    from collector.wire.http2.streams import Stream
 
 TRANSPORT: Final = "grpc"
 _NEVER: Final = float("inf")

@@ -1,4 +1,4 @@
-"""One connection of the gRPC port: what HTTP/2 says, put to the calls it is about; and everything with a clock.
+"""One connection of the gRPC port: what HTTP/2 says, put to the calls it is about; and how long all of it may take.
 
 All of it runs on the event loop. A call that is complete when it arrives, as most are, is answered in the same turn.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from collector.receivers.otlp.grpc_keepalive import Keepalive
 from collector.receivers.otlp.grpc_peers import HTTP_1_ANSWER, Call, Peers
-from collector.wire.http2.connection import Connection, Event, Limits, Stream
+from collector.wire.http2.connection import Connection
 from collector.wire.http2.frames import ErrorCode
+from collector.wire.http2.streams import Event, Limits, Stream
 
 # A client that has said nothing of HTTP/2 by then does not speak it.
 _GREETING_S: Final = 10.0
@@ -21,10 +23,6 @@ _LINGER_S: Final = 2.0
 # How long a client may take to answer that it has read our GOAWAY.
 _FAREWELL_S: Final = 1.0
 _DISCARD_MAX: Final = 8 * 1024 * 1024
-# gRPC's own servers forgive two pings too many (grpc/grpc, doc/keepalive.md), and allow clients without calls one in
-# two hours.
-_PING_STRIKES: Final = 2
-_IDLE_PING_S: Final = 7200.0
 _FORGIVE_EVERY_S: Final = 60.0
 _UNLIMITED_STREAMS: Final = 100_000
 # A connection lets the others have a turn after this: of several that have much to do, one waits for all turns.
@@ -47,9 +45,7 @@ class GrpcConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._opened_at = self._heard_at = self.idle_since = loop.time()
-        self._pinged_at: float | None = None  # by us, without an answer yet
-        self._last_ping_at = float("-inf")  # by the client
-        self._strikes = 0
+        self._keepalive = Keepalive(self._config.keepalive, self._opened_at)
         self._forgiven_at = self._opened_at
         self._unread_since: float | None = None
         self._leave_at: float | None = None  # after a GOAWAY
@@ -113,7 +109,8 @@ class GrpcConnection(asyncio.Protocol):
         until = self.loop.time() + _TURN_S
         for number, (event, stream) in enumerate(events, 1):
             if stream is None:
-                self._on_connection(event)
+                if event is Event.PING:
+                    self._on_ping()
             elif event is Event.RESET:
                 self._forget(stream, gone=True)
             else:
@@ -186,20 +183,9 @@ class GrpcConnection(asyncio.Protocol):
             self._arriving[stream] = until
             self._arm(until)
 
-    def _on_connection(self, event: Event) -> None:
-        if event is Event.PING:
-            self._on_ping()
-        elif event is Event.PONG:
-            self._pinged_at = None
-
     def _on_ping(self) -> None:
-        policy = self._config.keepalive.enforcement_policy
-        calm = float(policy.min_time) if self._calls or policy.permit_without_stream else _IDLE_PING_S
-        if self._heard_at - self._last_ping_at < calm:
-            self._strikes += 1
-            if self._strikes > _PING_STRIKES:
-                self.http2.close(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
-        self._last_ping_at = self._heard_at
+        if self._keepalive.pinged_too_often(self._heard_at, with_calls=bool(self._calls)):
+            self.http2.close(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything."""
@@ -229,7 +215,7 @@ class GrpcConnection(asyncio.Protocol):
     def finish(self, stream: Stream) -> None:
         """The call has its answer, in `http2`: send it, and forget the call."""
         self._forget(stream, gone=False)
-        self._strikes = 0
+        self._keepalive.strikes = 0
         if not self._busy:
             self.flush()
 
@@ -347,7 +333,8 @@ class GrpcConnection(asyncio.Protocol):
         if self.http2.leaving and now >= self._farewell_at:
             self.http2.drain_now()
         self._age(now)
-        self._keep_alive(now)
+        if self._keepalive.is_to_ping(now, self._heard_at):
+            self.http2.ping()
         self.flush()
         if not transport.is_closing():
             self._arm(max(now + 0.01, self._next_look()))
@@ -368,33 +355,23 @@ class GrpcConnection(asyncio.Protocol):
             self._blocked_since = None
         elif self._blocked_since is not None and now >= self._blocked_since + _WRITE_S:
             return "write_timeout"
-        timeout_s = self._config.keepalive.server_parameters.timeout
-        if self._pinged_at is not None and now >= self._pinged_at + timeout_s:
-            return "keepalive_timeout"
-        return None
+        return "keepalive_timeout" if self._keepalive.is_gone(now, self._heard_at) else None
 
     def _age(self, now: float) -> None:
-        server = self._config.keepalive.server_parameters
-        old = server.max_connection_age is not None and now >= self._opened_at + server.max_connection_age
-        idle = (
-            server.max_connection_idle is not None
-            and not self._calls
-            and now >= self.idle_since + server.max_connection_idle
-        )
-        if (old or idle) and not self.http2.leaving:
-            self._peers.on_end("max_connection_age" if old else "max_connection_idle")
-            self.drain(server.max_connection_age_grace if old else None)
-
-    def _keep_alive(self, now: float) -> None:
-        if self._pinged_at is not None and self._heard_at > self._pinged_at:
-            self._pinged_at = None
-        if self._pinged_at is None and now >= self._heard_at + self._config.keepalive.server_parameters.time:
-            self._pinged_at = now
-            self.http2.ping()
+        idle_since = None if self._calls else self.idle_since
+        if self.http2.leaving or (reason := self._keepalive.outlived(now, idle_since)) is None:
+            return
+        self._peers.on_end(reason)
+        grace = self._config.keepalive.server_parameters.max_connection_age_grace
+        self.drain(grace if reason == "max_connection_age" else None)
 
     def _next_look(self) -> float:
-        server = self._config.keepalive.server_parameters
-        times = [self._forgiven_at + _FORGIVE_EVERY_S, *self._arriving.values()]
+        leaving, idle_since = self.http2.leaving, None if self._calls else self.idle_since
+        times = [
+            self._forgiven_at + _FORGIVE_EVERY_S,
+            self._keepalive.next_look(self._heard_at, idle_since, leaving=leaving),
+            *self._arriving.values(),
+        ]
         if self._held and not self._paused:
             times.append(self._held_since + self._config.read_header_timeout)
         if self._blocked_since is not None:
@@ -403,14 +380,6 @@ class GrpcConnection(asyncio.Protocol):
             times.append(self._unread_since + _WRITE_S)
         if self._leave_at is not None:
             times.append(self._leave_at)
-        if self.http2.leaving and not self.http2.draining:
+        if leaving and not self.http2.draining:
             times.append(self._farewell_at)
-        if server.max_connection_age is not None and not self.http2.leaving:
-            times.append(self._opened_at + server.max_connection_age)
-        if server.max_connection_idle is not None and not self._calls:
-            times.append(self.idle_since + server.max_connection_idle)
-        if self._pinged_at is not None:
-            times.append(self._pinged_at + server.timeout)
-        else:
-            times.append(self._heard_at + server.time)
         return min(times)

@@ -12,7 +12,7 @@ from collector.wire.ahead import Ahead
 
 if TYPE_CHECKING:
     from collector.receivers.otlp.grpc_connection import GrpcConnection
-    from collector.wire.http2.connection import Stream
+    from collector.wire.http2.streams import Stream
 
 # Calls that are open and not complete hold 1 to 2 KB each that the byte budget does not see. All connections share so
 # many; each may have some.

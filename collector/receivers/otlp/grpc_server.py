@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collector.receivers.otlp.config import GrpcConfig
     from collector.receivers.otlp.intake import Intake
     from collector.receivers.otlp.waiting import WaitingRoom
-    from collector.wire.http2.connection import Stream
     from collector.wire.http2.headers import Fields
+    from collector.wire.http2.streams import Stream
 
 _PROFILES: Final = "opentelemetry.proto.collector.profiles.v1development.ProfilesService"
 # Headers that were understood: clients repeat theirs.

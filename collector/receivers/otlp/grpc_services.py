@@ -14,7 +14,7 @@ from collector.wire.status import GrpcCode
 
 if TYPE_CHECKING:
     from collector.receivers.otlp.grpc_connection import GrpcConnection
-    from collector.wire.http2.connection import Stream
+    from collector.wire.http2.streams import Stream
 
 # A question is a name. What is longer is none.
 _MESSAGE_MAX: Final = 4096

@@ -7,13 +7,13 @@ when that is out of all proportion the connection ends with ENHANCE_YOUR_CALM. N
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
 from typing import Final
 
 from collector.wire.http2 import frames
 from collector.wire.http2.frames import ErrorCode
-from collector.wire.http2.headers import BlockError, BlockReader, Fields
+from collector.wire.http2.headers import BlockError, BlockReader
+from collector.wire.http2.outbound import LEAVING, Outbound
+from collector.wire.http2.streams import Event, Http2Error, Limits, Stream
 
 # Fields of a request, as RFC 9113 counts them (section 6.5.2): gRPC metadata is limited to 8 KiB by default.
 HEADER_LIST_MAX: Final = 16 * 1024
@@ -25,88 +25,20 @@ _CONNECTION_WINDOW: Final = 8 * 1024 * 1024
 # What header blocks may cost in one go (`BlockReader.work`), and how many frames there may be in it: some 0.5 ms each, by hand.
 _TURN_WORK: Final = 50
 _TURN_FRAMES: Final = 400
-# Frames beyond the ordinary that a client has free. An answered call gives some back.
-_NUISANCE_MAX: Final = 2000
-_NUISANCE_PER_CALL: Final = 16
+# What a call that is refused or given up counts, in frames that are no calls.
 _NUISANCE_OF_REFUSED: Final = 8
-# Ours tell by these 8 bytes what they ask.
-_ALIVE: Final = b"collectr"
-_LEAVING: Final = b"goawayed"
-# Answers that a client leaves in our memory because its windows are shut.
-_UNSENT_MAX: Final = 1024 * 1024
 
 
-class Event(enum.Enum):
-    """What `receive` tells."""
-
-    OPENED = enum.auto()  # a call: its header is there
-    DATA = enum.auto()  # more of it, or its end
-    RESET = enum.auto()  # the client has given it up
-    PING = enum.auto()  # the client has pinged; it has its answer
-    PONG = enum.auto()  # the client has answered our ping
-    CLOSED = enum.auto()  # the connection is over: send what is left, and close
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a client may take of one connection."""
-
-    streams_max: int = 100
-    stream_window: int = 256 * 1024  # what may be sent of one call before the server has looked at it
-
-
-class Stream:
-    """One call. `chunks` is what has arrived and was not taken yet."""
-
-    __slots__ = (
-        "answered",
-        "chunks",
-        "ended",
-        "ending",
-        "fields",
-        "id",
-        "owner",
-        "send_window",
-        "unsent",
-        "window",
-    )
-
-    def __init__(self, stream_id: int, fields: Fields, window: int, send_window: int) -> None:
-        self.id = stream_id
-        self.fields = fields
-        self.chunks: list[bytes] = []
-        self.window = window
-        self.send_window = send_window
-        self.ended = False  # by the client
-        self.answered = False  # by the server: nothing more may be sent
-        self.unsent = b""  # data that waits for a window
-        self.ending: bytes | None = None  # the trailers' block behind it
-        self.owner: object = None  # whatever the caller knows it by
-
-
-class Http2Error(Exception):
-    """The client has broken the connection."""
-
-    def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Connection:
+class Connection(Outbound):
     """Feed `receive`, send what `take_output` gives, until there is a CLOSED event."""
 
     def __init__(self, limits: Limits) -> None:
+        super().__init__()
         self._limits = limits
-        self.streams: dict[int, Stream] = {}  # not ended by both sides yet
-        self.closed = False
-        self.closed_by: ErrorCode | None = None  # why, if it was for what the client has done
-        self.leaving = False  # the client was told to make no new calls; those on their way are still taken
-        self.draining = False  # the last call is known
         self.greeted = False  # the preface has arrived
         self.unread = False  # there is more to read in what has arrived: `receive` nothing for it
         self.held = 0  # bytes of a frame or a header block that is not complete
         self.held_number = 0  # another one for each that is held
-        self._output: list[bytes] = []
         self._events: list[tuple[Event, Stream | None]] = []
         self._rest = b""  # an incomplete frame
         self._begun = False  # the first frame, which has to be SETTINGS, has arrived
@@ -118,12 +50,7 @@ class Connection:
         self._block_of = 0
         self._block_ends = False
         self._reader = BlockReader(HEADER_LIST_MAX)
-        self._last_stream = 0
         self._window = _CONNECTION_WINDOW
-        self._send_window = frames.WINDOW_DEFAULT
-        self._stream_send_window = frames.WINDOW_DEFAULT
-        self._unsent_size = 0
-        self._nuisance = 0
         self.refused = 0  # calls, since somebody looked
         self._output.append(
             frames.settings(
@@ -135,8 +62,6 @@ class Connection:
             )
             + frames.window_update(0, _CONNECTION_WINDOW - frames.WINDOW_DEFAULT)
         )
-
-    # --- in ---------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[tuple[Event, Stream | None]]:
         """Take what has arrived. Raises nothing: a connection error is a CLOSED event, and a GOAWAY to send.
@@ -278,6 +203,17 @@ class Connection:
         if stream.ended:
             self._forget_if_over(stream)
 
+    def allow(self, stream: Stream, size: int) -> None:
+        """Let the client send `size` bytes more of this call than it has sent."""
+        increment = min(size, frames.WINDOW_MAX) - stream.window
+        if increment > 0 and not stream.ended and stream.id in self.streams:
+            stream.window += increment
+            self._output.append(frames.window_update(stream.id, increment))
+
+    def _forget_if_over(self, stream: Stream) -> None:
+        if stream.answered and not stream.unsent:
+            self.streams.pop(stream.id, None)
+
     # --- HEADERS
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -383,18 +319,6 @@ class Connection:
         self._output.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
         self._send_unsent()
 
-    def _set_stream_send_window(self, value: int) -> None:
-        if value > frames.WINDOW_MAX:
-            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {value}")
-        change = value - self._stream_send_window
-        self._stream_send_window = value
-        for stream in self.streams.values():
-            stream.send_window += change  # section 6.9.2: may become negative
-            if stream.send_window > frames.WINDOW_MAX:
-                raise Http2Error(
-                    ErrorCode.FLOW_CONTROL_ERROR, f"the window of stream {stream.id} is too large"
-                )
-
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "PING of a stream")
@@ -403,166 +327,20 @@ class Connection:
         self._annoy(1)
         if flags & frames.ACK:
             self._events.append((Event.PONG, None))
-            if self.leaving and payload == _LEAVING:
+            if self.leaving and payload == LEAVING:
                 self.drain_now()
             return
         self._output.append(frames.frame(frames.PING, frames.ACK, 0, payload))
         self._events.append((Event.PING, None))
 
-    def _on_window_update(self, stream_id: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {len(payload)} bytes")
-        self._annoy(1)
-        increment = int.from_bytes(payload, "big") & frames.WINDOW_MAX
-        if not increment:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE by nothing")
-        if not stream_id:
-            self._send_window += increment
-            if self._send_window > frames.WINDOW_MAX:
-                raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
-        elif (stream := self.streams.get(stream_id)) is not None:
-            stream.send_window += increment
-            if stream.send_window > frames.WINDOW_MAX:
-                raise Http2Error(
-                    ErrorCode.FLOW_CONTROL_ERROR, f"the window of stream {stream_id} is too large"
-                )
-        elif stream_id > self._last_stream:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on stream {stream_id}, which is idle")
-        if self._unsent_size:
-            self._send_unsent()
-
-    @property
-    def blocked(self) -> bool:
-        """Whether an answer waits for the client to open a window."""
-        return self._unsent_size > 0
-
-    def forgive(self) -> None:
-        """Half of what was too much is forgotten: for a caller with a clock, once a minute."""
-        self._nuisance //= 2
-
-    def _annoy(self, weight: int) -> None:
-        self._nuisance += weight
-        if self._nuisance > _NUISANCE_MAX:
-            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that are no calls")
-
-    # --- out --------------------------------------------------------------------------------------------
-
-    def take_output(self) -> bytes:
-        """Return what is to be sent now."""
-        output = self._output
-        if not output:
-            return b""
-        self._output = []
-        return output[0] if len(output) == 1 else b"".join(output)
-
-    def allow(self, stream: Stream, size: int) -> None:
-        """Let the client send `size` bytes more of this call than it has sent."""
-        increment = min(size, frames.WINDOW_MAX) - stream.window
-        if increment > 0 and not stream.ended and stream.id in self.streams:
-            stream.window += increment
-            self._output.append(frames.window_update(stream.id, increment))
-
-    def respond(self, stream: Stream, block: bytes, data: bytes = b"") -> None:
-        """Begin the answer: the header, and perhaps data. More may follow."""
-        if stream.id not in self.streams or stream.answered:
-            return
-        self._output.append(frames.frame(frames.HEADERS, frames.END_HEADERS, stream.id, block))
-        self.send(stream, data)
-
-    def send(self, stream: Stream, data: bytes) -> None:
-        """Send data, as the client's windows allow."""
-        if not data or stream.id not in self.streams or stream.answered:
-            return
-        if not stream.unsent and len(data) <= min(
-            stream.send_window, self._send_window, frames.FRAME_SIZE_MAX
-        ):
-            stream.send_window -= len(data)
-            self._send_window -= len(data)
-            self._output.append(frames.frame(frames.DATA, 0, stream.id, data))
-            return
-        stream.unsent += data
-        self._unsent_size += len(data)
-        if self._unsent_size > _UNSENT_MAX:
-            self.close(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
-            return
-        self._send_unsent_of(stream)
-
-    def end(self, stream: Stream, block: bytes) -> None:
-        """End the answer with a header block: the trailers, or the whole of it. A call that still sends is cut off."""
-        if stream.id not in self.streams or stream.answered:
-            return
-        stream.answered = True
-        if self._nuisance:
-            self._nuisance = max(0, self._nuisance - _NUISANCE_PER_CALL)
-        if stream.unsent:
-            stream.ending = block
-        else:
-            self._end(stream, block)
-
-    def _end(self, stream: Stream, block: bytes) -> None:
-        flags = frames.END_HEADERS | frames.END_STREAM
-        self._output.append(frames.frame(frames.HEADERS, flags, stream.id, block))
-        if not stream.ended:  # section 8.1: the answer is complete, and the rest of the request not wanted
-            self._output.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
-        del self.streams[stream.id]
-
-    def reset(self, stream: Stream, code: ErrorCode) -> None:
-        """Give the call up without an answer."""
-        if self.streams.pop(stream.id, None) is not None:
-            self._unsent_size -= len(stream.unsent)
-            self._output.append(frames.rst_stream(stream.id, code))
-
-    def _forget_if_over(self, stream: Stream) -> None:
-        if stream.answered and not stream.unsent:
-            self.streams.pop(stream.id, None)
-
-    def _send_unsent(self) -> None:
-        if self._unsent_size:
-            for stream in [stream for stream in self.streams.values() if stream.unsent]:
-                self._send_unsent_of(stream)
-
-    def _send_unsent_of(self, stream: Stream) -> None:
-        while stream.unsent:
-            size = min(len(stream.unsent), stream.send_window, self._send_window, frames.FRAME_SIZE_MAX)
-            if size <= 0:
-                return
-            self._output.append(frames.frame(frames.DATA, 0, stream.id, stream.unsent[:size]))
-            stream.unsent = stream.unsent[size:]
-            stream.send_window -= size
-            self._send_window -= size
-            self._unsent_size -= size
-        if stream.ending is not None:
-            self._end(stream, stream.ending)
-
-    def ping(self) -> None:
-        """Ask whether the client is there."""
-        self._output.append(frames.frame(frames.PING, 0, 0, _ALIVE))
-
-    def drain(self) -> None:
-        """Ask the client to make no more calls. Those that run go on, and those that it made before it read this.
-
-        What it sends from the answer to the ping on is not taken (RFC 9113, section 6.8).
-        """
-        if not self.leaving and not self.closed:
-            self.leaving = True
-            self._output.append(frames.goaway(frames.WINDOW_MAX, ErrorCode.NO_ERROR))
-            self._output.append(frames.frame(frames.PING, 0, 0, _LEAVING))
-
-    def drain_now(self) -> None:
-        """Take no new calls, and say so. Those that run go on."""
-        if not self.draining and not self.closed:
-            self.leaving = self.draining = True
-            self._output.append(frames.goaway(self._last_stream, ErrorCode.NO_ERROR))
+    # --- the end
 
     def close(self, code: ErrorCode, why: str = "") -> None:
         """End the connection: nothing that arrives counts any more."""
         if not self.closed:
-            self.closed = True
-            self.closed_by = code
+            super().close(code, why)
             self.unread = False
-            self.streams.clear()
             self._rest, self._block, self._block_size, self.held = b"", None, 0, 0
-            self._output.append(frames.goaway(self._last_stream, code, why.encode(errors="replace")[:200]))
             self._events.append((Event.CLOSED, None))
 
 

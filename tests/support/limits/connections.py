@@ -16,8 +16,7 @@ from collector.receivers.otlp.config import (
 )
 from collector.service import http_phases
 from collector.wire import ahead
-from collector.wire.http2 import connection as http2
-from collector.wire.http2 import frames
+from collector.wire.http2 import frames, outbound
 from tests.support.eventually import eventually
 from tests.support.limits.limit import (
     EXPORT,
@@ -135,7 +134,7 @@ def _never_reads(running: Running) -> str:
 def _flood(running: Running) -> str:
     """Frames that are no calls."""
     with RawHttp2(running.grpc) as client:
-        flood = frames.frame(_PRIORITY, 0, 1, bytes(5)) * (http2._NUISANCE_MAX + 1)
+        flood = frames.frame(_PRIORITY, 0, 1, bytes(5)) * (outbound._NUISANCE_MAX + 1)
         with contextlib.suppress(ConnectionError):
             client.socket.sendall(flood)
         return of_grpc(client, 1)
@@ -217,7 +216,7 @@ LIMITS: Final = [
     ),
     Limit(
         name="frames that are no calls",
-        default=f"{http2._NUISANCE_MAX}",
+        default=f"{outbound._NUISANCE_MAX}",
         grpc=_flood,
     ),
     Limit(
@@ -230,7 +229,7 @@ LIMITS: Final = [
     ),
     Limit(
         name="answers that wait for a client's window",
-        default=size(http2._UNSENT_MAX),
+        default=size(outbound._UNSENT_MAX),
         grpc=_unsent,
     ),
     Limit(

@@ -21,6 +21,7 @@ from collector.wire import compression, http1, repair, width
 from collector.wire.http2 import connection as http2
 from collector.wire.http2 import frames
 from collector.wire.http2 import headers as http2_headers
+from collector.wire.http2.streams import Limits
 from collector.wire.normalise import ScanLimits
 from tests.support.eventually import eventually
 from tests.support.limits.limit import (
@@ -279,7 +280,7 @@ LIMITS: Final = [
     ),
     Limit(
         name="what is sent of a call and was not asked for",
-        default=size(http2.Limits().stream_window),
+        default=size(Limits().stream_window),
         grpc=_window,
         options=_BUDGET | {"admission": AdmissionConfig(timeout=Duration(5))},
     ),

@@ -9,9 +9,9 @@ import pytest
 
 from collector.wire import grpc
 from collector.wire.http2 import frames
-from collector.wire.http2.connection import Limits
 from collector.wire.http2.frames import ErrorCode
 from collector.wire.http2.headers import FIELDS_MAX, BlockReader, write_fields
+from collector.wire.http2.streams import Limits
 from tests.support.http2_stream import GREETING, REQUEST, Play, headers
 
 CALM = ErrorCode.ENHANCE_YOUR_CALM
