@@ -26,7 +26,6 @@ from collector.receivers.otlp import grpc_connection, grpc_peers
 from collector.receivers.otlp.config import KeepaliveConfig, KeepaliveServerConfig
 from collector.receivers.otlp.factory import FACTORY
 from collector.service.http import HttpLoop
-from collector.wire.http2 import frames
 from tests.support.components import make_house
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
@@ -368,38 +367,3 @@ def test_receiver_starts_again_after_a_shutdown_and_shuts_down_twice() -> None:
         first.receiver.shutdown()
         with running_receiver(grpc={"endpoint": endpoint}) as second, RawHttp2(second.grpc) as client:
             assert client.call(EXPORT, b"").code == 0
-
-
-def test_grpc_a_frame_that_does_not_come_to_its_end_ends_the_connection() -> None:
-    """Byte by byte it is the same frame, and not a busy client's, each of whose frames comes in two parts."""
-    timeout = Duration(0.4)
-    with (
-        running_receiver(grpc={"read_header_timeout": timeout}) as running,
-        RawHttp2(running.grpc) as slow,
-        RawHttp2(running.grpc) as busy,
-    ):
-        ping = frames.frame(frames.PING, frames.ACK, 0, bytes(8))
-        began = time.monotonic()
-        slow.socket.sendall(ping[:1])
-        busy.socket.sendall(ping[:1])
-        ended = 0.0
-        for at in range(1, 12):
-            time.sleep(0.1)
-            with contextlib.suppress(ConnectionError):
-                slow.socket.sendall(ping[at : at + 1])
-            busy.socket.sendall(ping[1:] + ping[:1])
-            if not ended and sample_ended(running):
-                ended = time.monotonic() - began
-        assert 0.4 <= ended < 1.0
-        busy.socket.sendall(ping[1:])
-        assert busy.call(EXPORT, b"").code == 0
-        assert sample_ended(running) == 1
-
-
-def sample_ended(running: Running) -> float:
-    return running.house.sample(
-        "collector_receiver_ended_connections_total",
-        receiver="otlp",
-        transport="grpc",
-        reason="read_header_timeout",
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import gzip
 import json
@@ -12,8 +11,6 @@ import pytest
 
 from collector.model.errors import RetryableError
 from collector.model.signal import Signal
-from collector.wire import ahead
-from collector.wire.http2 import frames
 from tests.faults.stamp import request
 from tests.faults.transport import GZIP, JSON, PROTOBUF, open_transport
 from tests.support.eventually import eventually
@@ -45,30 +42,6 @@ def body_of(coding: str, size: int) -> bytes:
 
 def endpoint(running: Running, transport: str) -> str:
     return running.grpc if transport == "grpc" else running.http
-
-
-def test_frames_that_never_end_have_a_bound_for_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who adds to it when it is full is ended; who has sent little goes on, and what ends gives back what it held."""
-    monkeypatch.setattr(ahead, "AHEAD_MAX", 100_000)
-    frame = frames.frame(frames.HEADERS, 0, 1, bytes(frames.FRAME_SIZE_MAX))
-    with running_receiver() as running, contextlib.ExitStack() as stack:
-        server = running.receiver._grpc
-        assert server is not None
-        held = server._peers.ahead
-        clients = [stack.enter_context(RawHttp2(running.grpc)) for _ in range(20)]
-        for client in clients:
-            client.socket.sendall(frame[:-1])
-        eventually(lambda: len(server._peers.open) == 100_000 // len(frame), what="ending the others")
-        assert held.size == len(server._peers.open) * (len(frame) - 1)
-        little = [stack.enter_context(RawHttp2(running.grpc)) for _ in range(10)]
-        for client in little:
-            client.socket.sendall(frame[:4000])
-        eventually(lambda: held.size >= 100_000 + 10 * 4000 - len(frame), what="taking a little more of each")
-        healthy = open_transport("grpc", running.grpc, Signal.LOGS, PROTOBUF)
-        assert healthy.send(body_of(PROTOBUF, 200_000), 10.0).acked
-        healthy.close()
-        stack.close()
-        eventually(lambda: held.size == 0, what="giving back")
 
 
 @pytest.mark.usefixtures("uncollected")

@@ -102,7 +102,7 @@ class GrpcConfig:
         1000, doc="Connections at once; the longest idle one makes room, or a new one gets 503.", minimum=1
     )
     read_header_timeout: Duration = option(
-        Duration(10.0), doc="A header, or another frame that is no data, must have arrived within this."
+        Duration(10.0), doc="A header, or another frame, must have arrived within this. Not for data."
     )
     read_timeout: Duration = option(
         Duration(15.0), doc="A request must have arrived within this, or it is cancelled. 0: no limit."

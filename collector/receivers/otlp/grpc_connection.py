@@ -137,7 +137,7 @@ class GrpcConnection(asyncio.Protocol):
             self._count_held()
         elif self._held and (not before or self._held_number != self.http2.held_number):
             self._held_number, self._held_since = self.http2.held_number, self._heard_at
-            self._arm(self._held_since + self._config.read_header_timeout)
+            self._arm(self._held_until())
 
     @property
     def _unfinished(self) -> bool:
@@ -157,6 +157,7 @@ class GrpcConnection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
             self._held_since = self.loop.time()  # while nothing was read, no time has passed
+            self._arm(self._held_until())
 
     def _on_call(self, event: Event, stream: Stream) -> None:
         if event is Event.OPENED:
@@ -324,6 +325,12 @@ class GrpcConnection(asyncio.Protocol):
         if self._ending:
             self._arm(self._leave_at or now)
             return
+        if now >= self._held_until():
+            self._peers.on_end("read_header_timeout")
+            self.http2.close(ErrorCode.NO_ERROR, "a header or another frame has not arrived in time")
+            self._count_held()
+            self.flush()
+            return
         for stream, until in list(self._arriving.items()):
             if until <= now and (call := self._calls.get(stream)) is not None:
                 call.expired()
@@ -347,8 +354,6 @@ class GrpcConnection(asyncio.Protocol):
             return None
         if not self.http2.greeted:
             return "greeting_timeout" if now >= self._opened_at + _GREETING_S else None
-        if self._held and not self._paused and now >= self._held_since + self._config.read_header_timeout:
-            return "read_header_timeout"
         if self._unread_since is not None and now >= self._unread_since + _WRITE_S:
             return "write_timeout"
         if not self.http2.blocked:
@@ -356,6 +361,12 @@ class GrpcConnection(asyncio.Protocol):
         elif self._blocked_since is not None and now >= self._blocked_since + _WRITE_S:
             return "write_timeout"
         return "keepalive_timeout" if self._keepalive.is_gone(now, self._heard_at) else None
+
+    def _held_until(self) -> float:
+        """When the header or frame that is held has to be complete. For what greets there is a time of its own."""
+        if not self._held or self._paused or not self.http2.greeted:
+            return float("inf")
+        return self._held_since + self._config.read_header_timeout
 
     def _age(self, now: float) -> None:
         idle_since = None if self._calls else self.idle_since
@@ -370,10 +381,9 @@ class GrpcConnection(asyncio.Protocol):
         times = [
             self._forgiven_at + _FORGIVE_EVERY_S,
             self._keepalive.next_look(self._heard_at, idle_since, leaving=leaving),
+            self._held_until(),
             *self._arriving.values(),
         ]
-        if self._held and not self._paused:
-            times.append(self._held_since + self._config.read_header_timeout)
         if self._blocked_since is not None:
             times.append(self._blocked_since + _WRITE_S)
         if self._unread_since is not None:

@@ -46,7 +46,7 @@ class Connection(Outbound):
         self._data_of: Stream | None = None
         self._data_ends = False
         self._block: list[bytes] | None = None  # a header block that is not complete
-        self._block_size = 0
+        self._block_size = 0  # with the heads of its frames: pieces without content are held too
         self._block_of = 0
         self._block_ends = False
         self._reader = BlockReader(HEADER_LIST_MAX)
@@ -231,13 +231,13 @@ class Connection(Outbound):
         else:
             self._block, self._block_of, self._block_ends = [payload], stream_id, ends
             self.held_number += 1
-            self._block_size = len(payload)
+            self._block_size = frames.HEAD_SIZE + len(payload)
 
     def _on_continuation(self, flags: int, payload: bytes) -> None:
         if self._block is None:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
         self._block.append(payload)
-        self._block_size += len(payload)
+        self._block_size += frames.HEAD_SIZE + len(payload)
         if len(self._block) > _BLOCK_FRAMES_MAX or self._block_size > _BLOCK_BYTES_MAX:
             raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end")
         if flags & frames.END_HEADERS:

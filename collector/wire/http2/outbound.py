@@ -28,7 +28,7 @@ class Outbound:
     def __init__(self) -> None:
         self.streams: dict[int, Stream] = {}  # not ended by both sides yet
         self.closed = False
-        self.closed_by: ErrorCode | None = None  # why, if it was for what the client has done
+        self.closed_by: ErrorCode | None = None  # which rule of HTTP/2 the client has broken
         self.leaving = False  # the client was told to make no new calls; those on their way are still taken
         self.draining = False  # the last call is known
         self._output: list[bytes] = []
@@ -194,6 +194,6 @@ class Outbound:
         """Say why the connection ends, behind what was said before; no call is open any more."""
         if not self.closed:
             self.closed = True
-            self.closed_by = code
+            self.closed_by = code or None
             self.streams.clear()
             self._output.append(frames.goaway(self._last_stream, code, why.encode(errors="replace")[:200]))

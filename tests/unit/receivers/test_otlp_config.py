@@ -19,7 +19,7 @@ from collector.receivers.otlp.config import (
 from tests.unit.config.reading import good
 
 
-def findings(config: HttpConfig | ProtocolsConfig) -> list[tuple[str, str]]:
+def findings(config: GrpcConfig | HttpConfig | ProtocolsConfig) -> list[tuple[str, str]]:
     return [(finding.key, finding.message) for finding in config.validate()]
 
 
@@ -30,6 +30,7 @@ def test_defaults_are_valid_and_safe() -> None:
     assert (grpc.endpoint, http.endpoint) == ("127.0.0.1:4317", "127.0.0.1:4318")
     assert grpc.request_bytes_max == http.max_request_body_size == 64 * 1024 * 1024
     assert min(http.read_header_timeout, http.read_timeout, http.write_timeout, http.idle_timeout) > 0
+    assert grpc.read_header_timeout == http.read_header_timeout
 
 
 def test_protocols_need_one() -> None:
@@ -45,6 +46,14 @@ def test_timeouts_cannot_be_turned_off(key: str) -> None:
     assert [(found, "for ever" in message) for found, message in findings(HttpConfig(**options))] == [
         (key, True)
     ]
+
+
+def test_grpc_waits_for_no_header_for_ever() -> None:
+    """As over HTTP. A limit of time for whole requests may be turned off there."""
+    none = Duration(0.0)
+    [(key, message)] = findings(GrpcConfig(read_header_timeout=none, read_timeout=none))
+    assert key == "read_header_timeout"
+    assert "for ever" in message
 
 
 def test_readme_shows_options_that_exist() -> None:

@@ -345,15 +345,16 @@ def test_http2_bounds_the_number_of_header_fields() -> None:
     ("sent", "held"),
     [
         (frames.frame(frames.HEADERS, 0, 1, bytes(16384))[:-1], 9 + 16383),
-        (frames.frame(frames.HEADERS, 0, 1, bytes(100)), 100),
+        (frames.frame(frames.HEADERS, 0, 1, bytes(100)), 9 + 100),
+        (frames.frame(frames.HEADERS, 0, 1), 9),
         (
             frames.frame(frames.HEADERS, 0, 1, bytes(100)) + frames.frame(9, 0, 1, bytes(50))[:-1],
-            100 + 9 + 49,
+            9 + 100 + 9 + 49,
         ),
         (frames.frame(frames.PING, 0, 0, bytes(8))[:5], 5),
         (frames.frame(frames.PING, 0, 0, bytes(8)), 0),
     ],
-    ids=["frame", "block", "block and frame", "head of a frame", "complete"],
+    ids=["frame", "block", "block without content", "block and frame", "head of a frame", "complete"],
 )
 def test_http2_says_what_it_holds_of_what_is_not_complete(sent: bytes, held: int) -> None:
     """However it arrives; nothing of it is left when the connection ends."""
