@@ -57,6 +57,7 @@ class Connection(Outbound):
                 {
                     frames.MAX_CONCURRENT_STREAMS: limits.streams_max,
                     frames.INITIAL_WINDOW_SIZE: limits.stream_window,
+                    frames.MAX_FRAME_SIZE: frames.DATA_SIZE_MAX,
                     frames.MAX_HEADER_LIST_SIZE: HEADER_LIST_MAX,
                 }
             )
@@ -106,7 +107,7 @@ class Connection(Outbound):
             frames_left -= 1
             high, low, kind, flags, stream_id = unpack(data, at)
             size = high << 8 | low
-            if size > frames.FRAME_SIZE_MAX:
+            if size > frames.FRAME_SIZE_MAX and (kind != frames.DATA or size > frames.DATA_SIZE_MAX):
                 raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
             if not self._begun:
                 if kind != frames.SETTINGS or flags & frames.ACK:

@@ -274,9 +274,14 @@ LIMITS: Final = [
         http=sent_http(head(), b"1;" + b"x" * (http1.HEAD_BYTES_MAX + 8192)),
     ),
     Limit(
-        name="a frame",
+        name="a frame of data",
+        default=size(frames.DATA_SIZE_MAX),
+        grpc=_frames(frames.HEAD.pack((frames.DATA_SIZE_MAX + 1) >> 8, 1, DATA, 0, 1)),
+    ),
+    Limit(
+        name="another frame",
         default=size(frames.FRAME_SIZE_MAX),
-        grpc=_frames(frames.HEAD.pack((frames.FRAME_SIZE_MAX + 1) >> 8, 1, DATA, 0, 1)),
+        grpc=_frames(frames.HEAD.pack((frames.FRAME_SIZE_MAX + 1) >> 8, 1, HEADERS, 0, 1)),
     ),
     Limit(
         name="what is sent of a call and was not asked for",

@@ -53,6 +53,22 @@ def test_http2_gives_the_connections_window_back() -> None:
     assert play.connection._window > 4 * 1024 * 1024
 
 
+@pytest.mark.parametrize("padding", [0, 100])
+def test_http2_takes_data_in_large_frames(padding: int) -> None:
+    """What may be so large is announced; who pads it may not be told apart."""
+    content = bytes(range(256)) * 1000
+    flags = frames.END_STREAM | (frames.PADDED if padding else 0)
+    frame = frames.frame(
+        frames.DATA, flags, 1, (bytes([padding]) if padding else b"") + content + bytes(padding)
+    )
+    play = started(Limits(stream_window=1 << 20))
+    play.feed([headers(hpack.Encoder(), 1), frame[:1000], frame[1000:100_000], frame[100_000:]])
+    assert play.calls[1]["data"] == content
+    assert play.calls[1]["ended"]
+    announced = frames.MAX_FRAME_SIZE.to_bytes(2, "big") + frames.DATA_SIZE_MAX.to_bytes(4, "big")
+    assert announced in play.output
+
+
 def test_http2_sends_only_what_the_client_has_room_for() -> None:
     """The windows of the stream and of the connection; the trailers wait behind the data."""
     play = Play(answers=False).feed([frames.PREFACE + frames.settings({frames.INITIAL_WINDOW_SIZE: 10})])
@@ -174,7 +190,10 @@ H = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, ENCODED)
         ),
         pytest.param(frames.window_update(7, 1), ErrorCode.PROTOCOL_ERROR, id="WINDOW_UPDATE on idle"),
         pytest.param(frames.frame(frames.PUSH_PROMISE, 4, 1, bytes(4)), ErrorCode.PROTOCOL_ERROR, id="push"),
-        pytest.param(b"\x00\x40\x01\x00\x00\x00\x00\x00\x01", ErrorCode.FRAME_SIZE_ERROR, id="frame size"),
+        pytest.param(
+            H + b"\x04\x00\x01\x00\x00\x00\x00\x00\x01", ErrorCode.FRAME_SIZE_ERROR, id="size of data"
+        ),
+        pytest.param(b"\x00\x40\x01\x01\x00\x00\x00\x00\x01", ErrorCode.FRAME_SIZE_ERROR, id="frame size"),
         pytest.param(
             frames.frame(frames.HEADERS, 4, 1, b"\xff\xff\xff"), ErrorCode.COMPRESSION_ERROR, id="HPACK"
         ),
