@@ -124,7 +124,8 @@ def killed_before_answer(stage: Stage, *, store: str, runs: tuple[int, int], ack
                 proxy.hold_answers.clear()
         outcome = last_life(stage, text, load, database)
         again = sum(request.silent > 0 and request.outcome == ACKED for request in load.requests)
-    short = [] if again >= 2 * kills else [f"only {again} requests came again"]
+    # Four each time, or fewer: clients of gRPC that are just connecting send nothing before the server has said something.
+    short = [] if again >= kills else [f"only {again} requests came again"]
     return outcome.but(*short, note=f"{kills} kills, {again} requests came again")
 
 
