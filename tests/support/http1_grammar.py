@@ -2,7 +2,7 @@
 
 What a server takes that is not in the grammar, somebody in front of it may read as something else (section 11.2). It is
 more lenient only where nobody can find another request in the same bytes, and llhttp is: single CR and LF between
-requests, several spaces before a target, and RTSP/1.0 or ICE/1.0, which are taken for HTTP/1.0, the last of its connection.
+requests, several spaces around a target, and RTSP/1.0 or ICE/1.0, which are taken for HTTP/1.0, the last of its connection.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _TEXT: Final = rb"[\t \x21-\x7e\x80-\xff]*"
 _EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
-_REQUEST_LINE: Final = re.compile(rb"(%b) +([\x21-\x7e]+) (HTTP/1\.[01]|RTSP/1\.0|ICE/1\.0)\r\n" % _TOKEN)
+_REQUEST_LINE: Final = re.compile(rb"(%b) +([\x21-\x7e]+) +(HTTP/1\.[01]|RTSP/1\.0|ICE/1\.0)\r\n" % _TOKEN)
 _FIELD: Final = re.compile(rb"(%b):[ \t]*(%b)\r\n" % (_TOKEN, _TEXT))
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]+)(?:[ \t]*;%b)?\r\n" % _TEXT)
 _DIGITS: Final = re.compile(rb"[0-9]+")
