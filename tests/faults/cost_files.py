@@ -25,6 +25,7 @@ from tests.faults.outcome import Outcome
 from tests.faults.stage import Stage, caught_up, stable_ports
 from tests.faults.transport import open_transport
 from tests.support.cost_samples import HOUR, NOW_UNIX_NANO, ledger
+from tests.support.eventually import eventually
 
 _CLIENTS: Final = 6
 _LEAVES: Final = 3  # of a charge in the samples
@@ -134,8 +135,11 @@ def killed_into_files(stage: Stage) -> Outcome:
                 daemon.signal(signal.SIGKILL)
                 daemon.wait()
             _rows(directory, version, problems)  # no file is half, whatever the moment was
+    changed = directory / ".ledger" / "changed"
     with stage.daemon(text) as daemon:
         caught_up(daemon)
+        # What is not written yet when it stops is written after the next start: a file takes longer on a busy machine.
+        eventually(lambda: not any(changed.iterdir()), within_s=180, what="writing the files of all days")
         if code := daemon.stop():
             problems.append(f"exit code {code}")
     rows = _rows(directory, version, problems)
