@@ -113,7 +113,7 @@ def killed_before_answer(stage: Stage, *, store: str, runs: tuple[int, int], ack
         for _ in range(kills):
             with stage.life(text) as daemon:
                 daemon.wait_until_ready()
-                load.wait_for(100)
+                _wait_for_all(load)
                 for proxy in proxies:
                     proxy.hold_answers.set()
                 _wait_for_requests(daemon, 4)
@@ -124,9 +124,21 @@ def killed_before_answer(stage: Stage, *, store: str, runs: tuple[int, int], ack
                 proxy.hold_answers.clear()
         outcome = last_life(stage, text, load, database)
         again = sum(request.silent > 0 and request.outcome == ACKED for request in load.requests)
-    # Four each time, or fewer: clients of gRPC that are just connecting send nothing before the server has said something.
-    short = [] if again >= kills else [f"only {again} requests came again"]
+    short = [] if again >= 2 * kills else [f"only {again} requests came again"]
     return outcome.but(*short, note=f"{kills} kills, {again} requests came again")
+
+
+def _wait_for_all(load: Load) -> None:
+    """Each client has an answer of this life: one of gRPC that is just connecting sends nothing while answers are held."""
+    before = len(load.requests)
+    eventually(
+        lambda: (
+            len({one.client for one in load.requests[before:] if one.outcome == ACKED})
+            == len(load.plan.clients)
+        ),
+        within_s=60,
+        what="an answer for every client",
+    )
 
 
 def _wait_for_requests(daemon: Daemon, number: int) -> None:

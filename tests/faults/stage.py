@@ -28,8 +28,8 @@ MIB = 1024 * 1024
 # Attempts come quickly, so that a fault takes seconds; otherwise a daemon as people run it.
 QUICK = ", retry_on_failure: {initial_interval: 100ms, max_interval: 500ms}"
 # A daemon with all its parts takes about 75 MiB. Each of three senders may hold two batches of 6 MiB, with the rows made of them
-# and what came last into its queue; after an outage all do at once, and take 220 to 265 MiB.
-_RSS_MAX = 300 * MIB
+# and what came last into its queue; after an outage all do at once.
+_RSS_MAX = 260 * MIB
 
 
 @cache

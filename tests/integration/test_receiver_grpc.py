@@ -26,6 +26,8 @@ from collector.receivers.otlp import grpc_connection, grpc_peers
 from collector.receivers.otlp.config import KeepaliveConfig, KeepaliveServerConfig
 from collector.receivers.otlp.factory import FACTORY
 from collector.service.http import HttpLoop
+from collector.wire.http2 import frames
+from collector.wire.http2.connection import Connection
 from tests.support.components import make_house
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
@@ -123,6 +125,29 @@ def test_grpc_answers_a_broken_message_with_invalid_argument(running: Running, m
         call = client.call(EXPORT, message, compressed=True, grpc_encoding="gzip")
     assert call.code == 3
     assert call.trailers_only
+
+
+def test_grpcio_sends_a_request_of_usual_size_in_few_frames(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes its frames as large as it may; 16 KiB are what it may unasked. Its first call can be quicker than our settings."""
+    sizes: list[int] = []
+    begin = Connection._begin_data
+
+    def noted(self: Connection, stream_id: int, size: int, flags: int, padding: int) -> None:
+        sizes.append(size)
+        begin(self, stream_id, size, flags, padding)
+
+    monkeypatch.setattr(Connection, "_begin_data", noted)
+    now = SystemClock().unix_nano()
+    body = request(Signal.LOGS, now, text="x" * 150_000).SerializeToString()
+    with grpc.insecure_channel(running.grpc) as channel:
+        export = channel.unary_unary(EXPORT, request_serializer=None, response_deserializer=None)
+        export(b"", timeout=10)
+        sizes.clear()
+        export(body, timeout=10)
+    assert len(sizes) <= 3  # of 16 KiB it would be ten; the end of the call may come by itself
+    assert frames.FRAME_SIZE_MAX < max(sizes) <= frames.DATA_SIZE_MAX
 
 
 def test_grpc_bomb_is_refused_while_it_inflates() -> None:

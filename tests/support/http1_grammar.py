@@ -2,7 +2,8 @@
 
 What a server takes that is not in the grammar, somebody in front of it may read as something else (section 11.2). It is
 more lenient only where nobody can find another request in the same bytes, and llhttp is: single CR and LF between
-requests, several spaces around a target, and RTSP/1.0 or ICE/1.0, which are taken for HTTP/1.0, the last of its connection.
+requests, several spaces around a target (section 3 leaves them to the recipient), and RTSP/1.0 or ICE/1.0, which are taken
+for HTTP/1.0, the last of its connection.
 """
 
 from __future__ import annotations

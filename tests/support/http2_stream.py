@@ -179,7 +179,7 @@ def check_play(rng: random.Random, data: bytes) -> bool:
     answered = Play().feed(cut(rng, data))
     for play in (whole, pieces, answered):
         kept = play.connection
-        assert len(kept._rest) <= frames.HEAD_SIZE + frames.DATA_SIZE_MAX  # with padding
+        assert len(kept._rest) <= frames.HEAD_SIZE + frames.FRAME_SIZE_MAX
         assert len(kept.streams) <= 100
         assert sum(len(call["data"]) for call in play.calls.values()) <= BUFFERED_MAX
         assert len(play.output) <= 1000 + 20 * len(data)

@@ -42,7 +42,8 @@ class Connection(Outbound):
         self._events: list[tuple[Event, Stream | None]] = []
         self._rest = b""  # an incomplete frame
         self._begun = False  # the first frame, which has to be SETTINGS, has arrived
-        self._data_left = 0  # of the DATA frame that is being read
+        self._data_left = 0  # of the DATA frame that is being read, with its padding
+        self._padding = 0  # at its end
         self._data_of: Stream | None = None
         self._data_ends = False
         self._block: list[bytes] | None = None  # a header block that is not complete
@@ -116,9 +117,13 @@ class Connection(Outbound):
             stream_id &= frames.WINDOW_MAX  # the first bit is reserved
             if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block_of):
                 raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
-            if kind == frames.DATA and not flags & frames.PADDED:
+            if kind == frames.DATA:
+                padded = bool(flags & frames.PADDED and size)
+                if end - at < frames.HEAD_SIZE + padded:
+                    break
                 at += frames.HEAD_SIZE
-                self._begin_data(stream_id, size, bool(flags & frames.END_STREAM))
+                self._begin_data(stream_id, size, flags, data[at] if padded else 0)
+                at += padded
                 continue
             if end - at < frames.HEAD_SIZE + size:
                 break
@@ -148,10 +153,6 @@ class Connection(Outbound):
             self._on_ping(flags, stream_id, payload)
         elif kind == frames.RST_STREAM:
             self._on_rst_stream(stream_id, payload)
-        elif kind == frames.DATA:
-            content = _unpadded(payload)
-            self._begin_data(stream_id, len(payload), bool(flags & frames.END_STREAM))
-            self._take_data(content, 0)
         elif kind == frames.PUSH_PROMISE:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a client cannot push")
         else:  # GOAWAY, PRIORITY, and what nobody knows (section 4.1): ignored
@@ -159,7 +160,11 @@ class Connection(Outbound):
 
     # --- DATA
 
-    def _begin_data(self, stream_id: int, size: int, ends: bool) -> None:
+    def _begin_data(self, stream_id: int, size: int, flags: int, padding: int) -> None:
+        """Of a padded frame, the byte that says so has been read (section 6.1). Windows count all of it."""
+        padded = bool(flags & frames.PADDED)
+        if padded and padding >= size:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
         self._window -= size
         if self._window < 0:
             raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more than the connection's window")
@@ -176,8 +181,9 @@ class Connection(Outbound):
                 raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"more than the window of stream {stream_id}")
             if size < 64:
                 self._annoy(1)
-        self._data_of, self._data_left, self._data_ends = stream, size, ends
-        if not size:
+        self._data_of, self._data_ends = stream, bool(flags & frames.END_STREAM)
+        self._data_left, self._padding = size - padded, padding
+        if not self._data_left:
             self._take_data(b"", 0)
 
     def _take_data(self, chunk: bytes, left: int) -> None:
@@ -188,6 +194,8 @@ class Connection(Outbound):
             self._window = _CONNECTION_WINDOW
         if stream is None or stream.id not in self.streams:
             return  # nobody wants it any more
+        if left < self._padding:
+            chunk = chunk[: max(0, len(chunk) - self._padding + left)]
         if chunk:
             stream.chunks.append(chunk)
         if not left and self._data_ends:
@@ -327,7 +335,6 @@ class Connection(Outbound):
             raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"PING of {len(payload)} bytes")
         self._annoy(1)
         if flags & frames.ACK:
-            self._events.append((Event.PONG, None))
             if self.leaving and payload == LEAVING:
                 self.drain_now()
             return

@@ -11,8 +11,8 @@ HEAD: Final = struct.Struct(">HBBBL")  # length (16 and 8 bits), type, flags, st
 HEAD_SIZE: Final = 9
 # The least that every peer takes: all that is sent to one, and taken of what is no data.
 FRAME_SIZE_MAX: Final = 16384
-# Taken of data, which is not kept until the frame is complete. gRPC's core sends as large frames as it may.
-DATA_SIZE_MAX: Final = 256 * 1024
+# Taken of data, which is not kept until the frame is complete: as much as gRPC's core sends at once.
+DATA_SIZE_MAX: Final = 128 * 1024
 WINDOW_MAX: Final = 2**31 - 1
 WINDOW_DEFAULT: Final = 65535
 

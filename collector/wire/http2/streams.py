@@ -16,7 +16,6 @@ class Event(enum.Enum):
     DATA = enum.auto()  # more of it, or its end
     RESET = enum.auto()  # the client has given it up
     PING = enum.auto()  # the client has pinged; it has its answer
-    PONG = enum.auto()  # the client has answered our ping
     CLOSED = enum.auto()  # the connection is over: send what is left, and close
 
 
@@ -38,7 +37,6 @@ class Stream:
         "ending",
         "fields",
         "id",
-        "owner",
         "send_window",
         "unsent",
         "window",
@@ -54,7 +52,6 @@ class Stream:
         self.answered = False  # by the server: nothing more may be sent
         self.unsent = b""  # data that waits for a window
         self.ending: bytes | None = None  # the trailers' block behind it
-        self.owner: object = None  # whatever the caller knows it by
 
 
 class Http2Error(Exception):

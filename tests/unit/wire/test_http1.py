@@ -135,6 +135,23 @@ def test_a_target_is_a_path_and_a_query(target: str, path: str, query: bytes) ->
     assert (request.path, request.query) == (path, query)
 
 
+@pytest.mark.parametrize("line", [b"POST   /a?b HTTP/1.1", b"POST /a?b   HTTP/1.1"])
+def test_several_spaces_around_a_target_are_no_part_of_it(line: bytes) -> None:
+    """Nor do they move the end of the request. Whether to take them is the recipient's choice (RFC 9112, section 3)."""
+    one = line + b"\r\nContent-Length: 2\r\n\r\n  "
+    requests, reader = read(one + one)
+    assert [(each.path, each.query, each.take_body()) for each in requests] == [("/a", b"b", b"  ")] * 2
+    assert reader.problem is None
+
+
+@pytest.mark.parametrize(
+    "line", [b"POST\t/a HTTP/1.1", b"POST /a\tHTTP/1.1", b"POST /a HTTP/1.1 ", b"POST /a \x0bHTTP/1.1"]
+)
+def test_other_white_space_in_a_request_line_is_refused(line: bytes) -> None:
+    """A space is the only one that separates."""
+    assert status(line + b"\r\nContent-Length: 0\r\n\r\n") == 400
+
+
 def test_a_header_is_bounded_in_bytes_and_in_number() -> None:
     """However it is sent."""
     long = b"X: " + b"x" * (HEAD_BYTES_MAX + 5000)
